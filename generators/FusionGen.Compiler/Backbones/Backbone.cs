@@ -1,0 +1,88 @@
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Operators;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.Compiler.Backbones;
+
+/// <summary>What a backbone builds on.</summary>
+/// <param name="Graph">The graph under construction.</param>
+/// <param name="Spec">The spec.</param>
+/// <param name="Candidates">Operators of each layer: all candidates for a supernet, the choice for a model, none for the bare backbone.</param>
+public sealed record BackboneContext(GraphBuilder Graph, SpecDocument Spec, EquatableArray<LayerSpec> Candidates)
+{
+    /// <summary>A weight of the backbone under timm's name; frozen, unless the spec tunes everything.</summary>
+    public Value Weight(string name, Init init, params int[] shape) =>
+        this.Graph.Parameter(name, this.Spec.Tune == TuneScope.All ? ParameterRole.Tuned : ParameterRole.Frozen, init, shape);
+
+    /// <summary>Weight and bias of a layer norm.</summary>
+    public (Value Weight, Value Bias) Norm(string name, int width) =>
+        (this.Weight($"{name}.weight", Init.One, width), this.Weight($"{name}.bias", Init.Zero, width));
+
+    /// <summary>
+    /// Weight and bias of a linear layer, for those who pretrain: Xavier uniform and zero, as the original ViT starts; a fixed deviation
+    /// of 0.02 is too small for narrow networks. <paramref name="parts"/> layers side by side (q, k, v) start as that many layers.
+    /// </summary>
+    public (Value Weight, Value Bias) Dense(string name, int output, int input, int parts = 1) =>
+        (this.Weight($"{name}.weight", new Init(InitKind.Uniform, Math.Sqrt(6.0 / (input + (output / parts)))), output, input), this.Weight($"{name}.bias", Init.Zero, output));
+
+    /// <summary>The candidates of a layer fused with its tokens.</summary>
+    public FusedTokens Fuse(int layer, Value tokens, int heads, string bank) =>
+        Fusion.Build(this.Graph, this.Spec, layer, this.Candidates[layer].Candidates, tokens, heads, bank);
+}
+
+/// <summary>A family of frozen networks: one file, one entry of <see cref="BackboneCatalogue"/>.</summary>
+public abstract class Backbone
+{
+    /// <summary>Its name in specs.</summary>
+    public abstract string Family { get; }
+
+    /// <summary>Rows that attention sees in the first block.</summary>
+    public abstract int Tokens(BackboneSpec spec);
+
+    /// <summary>Builds the network up to the pooled features (B, width of the last stage).</summary>
+    public abstract Value Build(BackboneContext context);
+
+    /// <summary>x + fc2(gelu(fc1(LN(x)))).</summary>
+    private protected static Value Mlp(BackboneContext context, string block, Value x, int hidden, double epsilon)
+    {
+        var graph = context.Graph;
+        var width = x.Shape.Last;
+        var (normWeight, normBias) = context.Norm($"{block}.norm2", width);
+        var (fc1, bias1) = context.Dense($"{block}.mlp.fc1", hidden, width);
+        var (fc2, bias2) = context.Dense($"{block}.mlp.fc2", width, hidden);
+        var inner = graph.Apply(UnaryKind.Gelu, graph.Linear(graph.LayerNorm(x, epsilon, normWeight, normBias), fc1, bias1).Named("hidden"));
+        return graph.Sum(x, graph.Linear(inner, fc2, bias2).Named("mlp")).Named("x");
+    }
+
+    /// <summary>Fused self-attention of normalised tokens: F(u) through qkv, with prefixes through the same norm and projections, and the output projection of the first rows.</summary>
+    private protected static Value Attention(BackboneContext context, string block, int layer, Value u, int heads, string bank, double epsilon, (Value Weight, Value Bias) norm, Value? bias = null, int? rows = null)
+    {
+        var graph = context.Graph;
+        var width = u.Shape.Last;
+        var (qkv, qkvBias) = context.Dense($"{block}.attn.qkv", 3 * width, width, parts: 3);
+        var (proj, projBias) = context.Dense($"{block}.attn.proj", width, width);
+        var fused = context.Fuse(layer, u, heads, bank);
+        var prefixes = fused.Prefixes.Select(prefix =>
+        {
+            // Prompt rows pass the block's own norm and key and value projections; their queries reach nobody (S1).
+            var normed = graph.LayerNorm(prefix.Rows, epsilon, norm.Weight, norm.Bias);
+            var keysValues = graph.Linear(normed, graph.Slice(qkv, 0, width, 2 * width), graph.Slice(qkvBias, 0, width, 2 * width));
+            return (keysValues.Named("prefix"), prefix.LogWeight);
+        }).ToArray();
+        var attended = graph.Attention(graph.Linear(fused.Tokens, qkv, qkvBias).Named("qkv"), heads, prefixes, bias).Named("attended");
+        return graph.Linear(First(graph, attended, rows), proj, projBias).Named("projected");
+    }
+
+    /// <summary>The first rows (B, rows, d) of (B, T, d); null for all.</summary>
+    private protected static Value First(GraphBuilder graph, Value x, int? rows) => rows is { } count ? graph.Slice(x, 1, 0, count) : x;
+}
+
+/// <summary>Every backbone family a spec can name.</summary>
+public static class BackboneCatalogue
+{
+    /// <summary>The families.</summary>
+    public static IReadOnlyList<Backbone> All { get; } = [new VisionTransformer(), new SwinTransformer()];
+
+    /// <summary>The family of that name.</summary>
+    public static Backbone Get(string family) => All.First(candidate => candidate.Family == family);
+}

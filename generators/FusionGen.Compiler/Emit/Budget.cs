@@ -1,0 +1,52 @@
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Problems;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.Compiler.Emit;
+
+/// <summary>Checks a spec's budgets: against the found model; before one is found, against what policies can come to.</summary>
+internal static class Budget
+{
+    public static IEnumerable<Problem> Check(SpecDocument spec, PolicyDocument? policy, Networks networks)
+    {
+        if (spec.Budget.Tuned > 0 && networks.Supernet is not null)
+        {
+            var problem = networks.Model is { } model ? Found(spec, networks, model) : Possible(spec, networks);
+            if (problem is not null)
+                yield return problem;
+        }
+        var network = networks.Supernet ?? networks.Backbone;
+        var batch = networks.Supernet is null ? spec.Train.Batch : spec.Search.Batch;
+        var bytes = networks.ParameterBytes + (batch * network.ActivationBytes);
+        if (spec.Budget.Memory > 0 && bytes > spec.Budget.Memory)
+        {
+            yield return ProblemCatalogue.MemoryBudget.At(
+                "budget.memory", Bytes(bytes), Bytes(spec.Budget.Memory), $"A batch of {Text.Invariant(batch)} takes {Bytes(network.ActivationBytes)} an image, beside {Bytes(networks.ParameterBytes)} of parameters; lower the batch.");
+        }
+    }
+
+    private static Problem? Found(SpecDocument spec, Networks networks, Network model)
+    {
+        var share = networks.TunedShare(model);
+        return share <= spec.Budget.Tuned ? null : ProblemCatalogue.TunedBudget.At("budget.tuned", Text.Percent(share), Text.Percent(spec.Budget.Tuned), "It has " + Detail(networks, model));
+    }
+
+    private static Problem? Possible(SpecDocument spec, Networks networks)
+    {
+        // A shared bank is paid once however many layers use it, so the cheapest policy uses few kinds: try each kind everywhere it is legal.
+        var uniform = spec.Layers.SelectMany(layer => layer.Candidates).Distinct().Select(name => Network.Build(spec, spec.Layers.Select(layer => new LayerSpec(
+            layer.Candidates.Count == 0 ? EquatableArray<string>.Empty : EquatableArray.Of(layer.Candidates.Contains(name) ? name : layer.Candidates[0]))).ToEquatableArray()));
+        var cheapest = uniform.OrderBy(networks.TunedShare).First();
+        if (networks.TunedShare(cheapest) > spec.Budget.Tuned)
+            return ProblemCatalogue.TunedBudget.At("budget.tuned", Text.Percent(networks.TunedShare(cheapest)), Text.Percent(spec.Budget.Tuned), "Even the cheapest policy has " + Detail(networks, cheapest));
+        var all = networks.TunedShare(networks.Supernet!);
+        return all <= spec.Budget.Tuned ? null : ProblemCatalogue.PolicyBudget.At("budget.tuned", Text.Percent(all), Text.Percent(spec.Budget.Tuned), "It has " + Detail(networks, networks.Supernet!));
+    }
+
+    private static string Detail(Networks networks, Network network) =>
+        $"{Text.Invariant(network.Count(ParameterRole.Tuned))} in prompts and operators and {Text.Invariant(network.Count(ParameterRole.Head))} in the head beside {Text.Invariant(networks.BackboneParameters)} of the backbone. Use fewer prompt tokens or larger reductions.";
+
+    private static string Bytes(long bytes) => bytes >= 1L << 30
+        ? (bytes / (double)(1L << 30)).ToString("0.##", System.Globalization.CultureInfo.InvariantCulture) + " GiB"
+        : (bytes / (double)(1L << 20)).ToString("0.##", System.Globalization.CultureInfo.InvariantCulture) + " MiB";
+}

@@ -1,0 +1,83 @@
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Problems;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.Compiler.Emit;
+
+/// <summary>A generated file: its hint name and text.</summary>
+public sealed record GeneratedFile(string Name, string Text);
+
+/// <summary>What a spec compiles to.</summary>
+public sealed record CompileResult(EquatableArray<GeneratedFile> Files, EquatableArray<Problem> Problems);
+
+/// <summary>From a spec, and a policy where one was found, to C# text. Deterministic to the byte.</summary>
+public static class FusionCompiler
+{
+    /// <summary>Compiles a spec.</summary>
+    public static CompileResult Compile(SpecDocument spec, PolicyDocument? policy)
+    {
+        Networks networks;
+        try
+        {
+            networks = Networks.Build(spec, policy);
+        }
+        catch (ShapeException exception)
+        {
+            var problem = exception.Operator.Length > 0
+                ? ProblemCatalogue.OperatorShape.At($"operators.{exception.Operator}", exception.Operator, exception.Message)
+                : ProblemCatalogue.BackboneShape.At("backbone", spec.Backbone.Family, exception.Message);
+            return new CompileResult(Shell(SpecShell.Of(spec)), EquatableArray.Of(problem));
+        }
+        var problems = Budget.Check(spec, policy, networks).ToEquatableArray();
+        return problems.Any(problem => problem.Kind.Severity == Severity.Error)
+            ? new CompileResult(Shell(SpecShell.Of(spec)), problems)
+            : new CompileResult(Files(spec, policy, networks).ToEquatableArray(), problems);
+    }
+
+    /// <summary>Types without content for a spec that has no meaning, so that a wrong key is one error and not one per use of the model.</summary>
+    public static EquatableArray<GeneratedFile> Shell(SpecShell shell) => ShellCode.Files(shell).ToEquatableArray();
+
+    /// <summary>Hint name of a generated file. The dot before the part keeps models A and APlan apart.</summary>
+    internal static string FileName(string @namespace, string model, string part) => $"FusionGen/{@namespace}.{model}.{part}.g.cs";
+
+    private static IEnumerable<GeneratedFile> Files(SpecDocument spec, PolicyDocument? policy, Networks networks)
+    {
+        yield return File(spec, "Plan", code => PlanCode.Write(code, spec, SpecHash.Of(spec), networks));
+        yield return File(spec, "Backbone", code => Model(code, spec, "Backbone", networks.Backbone, spec.Layers.Select(_ => ""), spec.Tune == TuneScope.All
+            ? "the whole network, every parameter tuned"
+            : "the frozen backbone and its head: the linear probe"));
+        if (networks.Supernet is { } supernet)
+        {
+            yield return File(spec, "Policy", code => PolicyCode.Write(code, spec));
+            yield return File(spec, "Supernet", code => Supernet(code, spec, supernet));
+        }
+        if (networks.Model is { } model)
+            yield return File(spec, "Model", code => Model(code, spec, "Model", model, policy!.Choices, "the operators of the found policy and nothing else"));
+    }
+
+    private static GeneratedFile File(SpecDocument spec, string suffix, Action<CodeWriter> write) =>
+        new(FileName(spec.Namespace, spec.Model, suffix), SourceHeader.File(spec.Namespace, write));
+
+    private static void Model(CodeWriter code, SpecDocument spec, string suffix, Network network, IEnumerable<string> policy, string doc) =>
+        Type(code, spec, suffix, network, "FusionModel", $", [{string.Join(", ", policy.Select(Names.Literal))}]", $"{spec.Model}: {doc}.");
+
+    private static void Supernet(CodeWriter code, SpecDocument spec, Network network) =>
+        Type(code, spec, "Supernet", network, $"Supernet<{spec.Model}Policy>", "", $"{spec.Model} with every candidate of every layer.");
+
+    /// <summary>A network's class; <paramref name="arguments"/> are what its base takes between the table of parameters and the device.</summary>
+    private static void Type(CodeWriter code, SpecDocument spec, string suffix, Network network, string baseType, string arguments, string doc)
+    {
+        var type = spec.Model + suffix;
+        code.Doc($"{doc} {spec.Doc}".TrimEnd());
+        code.Line(SourceHeader.GeneratedCode);
+        using (code.Block($"public sealed class {type} : {baseType}"))
+        {
+            code.Doc("Creates the parameters; call Initialize or load weights before use.");
+            using (code.Block($"public {type}(Device? device = null, ScalarType dtype = ScalarType.Float32)\n    : base({spec.Model}Plan.{suffix}, {spec.Model}Plan.{suffix}Tensors{arguments}, device, dtype)"))
+            {
+            }
+            code.Line();
+            new NetworkCode(network, isSupernet: suffix == "Supernet").Write(code);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+using FusionGen.Compiler.Backbones;
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.Compiler.Emit;
+
+/// <summary>The networks of a spec: the bare backbone with its head, the supernet where there is a choice, the model where a policy was found.</summary>
+public sealed class Networks
+{
+    private Networks(SpecDocument spec, Network backbone, Network? supernet, Network? model)
+    {
+        this.Tokens = BackboneCatalogue.Get(spec.Backbone.Family).Tokens(spec.Backbone);
+        this.Backbone = backbone;
+        this.Supernet = supernet;
+        this.Model = model;
+        this.BackboneParameters = backbone.Parameters.Where(p => p.Role != ParameterRole.Head).Sum(p => p.Shape.Elements);
+    }
+
+    /// <summary>The frozen network and its head: the linear probe, or full fine-tuning where the spec tunes everything.</summary>
+    public Network Backbone { get; }
+
+    /// <summary>Every candidate; null where no layer has any.</summary>
+    public Network? Supernet { get; }
+
+    /// <summary>The chosen operators; null without a policy.</summary>
+    public Network? Model { get; }
+
+    /// <summary>Rows a block sees.</summary>
+    public int Tokens { get; }
+
+    /// <summary>Parameters of the backbone without the head.</summary>
+    public long BackboneParameters { get; }
+
+    /// <summary>Bytes of the parameters, gradients and optimizer moments of the largest network, in float32.</summary>
+    public long ParameterBytes => 4 * this.All.Max(pair => this.BackboneParameters + (4 * pair.Network.Count(ParameterRole.Tuned, ParameterRole.Head)));
+
+    /// <summary>The networks that exist, by the suffix of their types.</summary>
+    public IEnumerable<(string Name, Network Network)> All
+    {
+        get
+        {
+            yield return ("Backbone", this.Backbone);
+            if (this.Supernet is not null)
+                yield return ("Supernet", this.Supernet);
+            if (this.Model is not null)
+                yield return ("Model", this.Model);
+        }
+    }
+
+    /// <summary>Tuned share, head included, of backbone plus tuned (VPT's convention, METHOD §2).</summary>
+    public double TunedShare(Network network)
+    {
+        var tuned = network.Count(ParameterRole.Tuned, ParameterRole.Head);
+        return network.Count(ParameterRole.Frozen) == 0 ? 1 : tuned / (double)(this.BackboneParameters + tuned);
+    }
+
+    /// <summary>Builds them.</summary>
+    /// <exception cref="ShapeException">The spec's sizes do not fit each other.</exception>
+    public static Networks Build(SpecDocument spec, PolicyDocument? policy)
+    {
+        var bare = spec.Layers.Select(_ => new LayerSpec(EquatableArray<string>.Empty)).ToEquatableArray();
+        var hasCandidates = spec.Layers.Any(layer => layer.Candidates.Count > 0);
+        return new Networks(
+            spec,
+            Network.Build(spec, bare),
+            hasCandidates ? Network.Build(spec, spec.Layers) : null,
+            policy is null || !hasCandidates ? null : Network.Build(spec, Chosen(policy)));
+    }
+
+    /// <summary>The layers of a policy.</summary>
+    public static EquatableArray<LayerSpec> Chosen(PolicyDocument policy) =>
+        policy.Choices.Select(name => new LayerSpec(name.Length == 0 ? EquatableArray<string>.Empty : EquatableArray.Of(name))).ToEquatableArray();
+}

@@ -1,0 +1,120 @@
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.Compiler.Emit;
+
+/// <summary>The plan: what is known before anything runs, as constants and settings.</summary>
+internal static class PlanCode
+{
+    /// <summary>Writes the plan class.</summary>
+    public static void Write(CodeWriter code, SpecDocument spec, string hash, Networks networks)
+    {
+        var main = networks.Supernet ?? networks.Backbone;
+        code.Doc($"What is known of {spec.Model} before anything runs.");
+        code.Line(SourceHeader.GeneratedCode);
+        using (code.Block($"public static class {spec.Model}Plan"))
+        {
+            Constant(code, "string", "SpecHash", Names.Literal(hash), "SHA-256 of the spec's meaning.");
+            Constant(code, "int", "Depth", Text.Invariant(spec.Backbone.Depth), "Blocks.");
+            Constant(code, "int", "ImageSize", Text.Invariant(spec.Backbone.Image), "Side of the square input in pixels.");
+            Constant(code, "int", "Tokens", Text.Invariant(networks.Tokens), "Rows a block sees, class token included.");
+            Constant(code, "int", "Width", Text.Invariant(spec.Backbone.Width), "Channels of a token.");
+            Constant(code, "int", "Classes", Text.Invariant(spec.Classes), "Classes of the head.");
+            Constant(code, "long", "BackboneParameters", Text.Invariant(networks.BackboneParameters), "Parameters of the frozen backbone.");
+            Constant(code, "long", "HeadParameters", Text.Invariant(main.Count(ParameterRole.Head)), "Parameters of the head.");
+            Constant(code, "long", "SupernetTunedParameters", Text.Invariant(main.Count(ParameterRole.Tuned)), "Tuned parameters while searching, without the head.");
+            Constant(code, "long", "SupernetMacs", Text.Invariant(main.Macs), "Multiply-adds of one image through the supernet.");
+            if (networks.Model is { } model)
+            {
+                Constant(code, "long", "TunedParameters", Text.Invariant(model.Count(ParameterRole.Tuned)), "Tuned parameters of the found model, without the head.");
+                Constant(code, "long", "Macs", Text.Invariant(model.Macs), "Multiply-adds of one image through the found model.");
+                Constant(code, "double", "TunedShare", Names.Literal(networks.TunedShare(model)), "Tuned share of the found model, head included, of backbone plus tuned.");
+            }
+            code.Doc("Bytes of a training step at a batch: parameters and what the backward pass keeps.");
+            code.Line($"public static long TrainingBytes(int batch) => {Text.Invariant(networks.ParameterBytes)} + (batch * {Text.Invariant((networks.Supernet ?? networks.Model ?? networks.Backbone).ActivationBytes)}L);");
+            code.Line();
+            Settings(code, spec);
+            foreach (var (name, network) in networks.All)
+            {
+                code.Line();
+                Plan(code, spec, name, network, networks);
+                code.Line();
+                NetworkCode.WriteSpecs(code, $"{name}Tensors", network);
+            }
+        }
+    }
+
+    private static void Constant(CodeWriter code, string type, string name, string value, string doc)
+    {
+        code.Doc(doc);
+        code.Line($"public const {type} {name} = {value};");
+        code.Line();
+    }
+
+    private static void Settings(CodeWriter code, SpecDocument spec)
+    {
+        var (search, train) = (spec.Search, spec.Train);
+        code.Doc("How the spec says to search.");
+        code.Line("public static SearchSettings Search { get; } = new()");
+        code.Line("{");
+        code.Line($"    Order = SearchOrder.{search.Order},");
+        code.Line($"    Epochs = {Text.Invariant(search.Epochs)},");
+        code.Line($"    Warmup = {Text.Invariant(search.Warmup)},");
+        code.Line($"    Batch = {Text.Invariant(search.Batch)},");
+        code.Line($"    TemperatureFrom = {Names.Literal(search.TemperatureFrom)},");
+        code.Line($"    TemperatureTo = {Names.Literal(search.TemperatureTo)},");
+        code.Line($"    TemperatureCurve = Curve.{search.TemperatureCurve},");
+        code.Line($"    Entropy = {Names.Literal(search.Entropy)},");
+        code.Line($"    Cost = {Names.Literal(search.Cost)},");
+        code.Line($"    Clip = {Names.Literal(search.Clip)},");
+        code.Line($"    Every = ArchitectureEvery.{search.Every},");
+        code.Line($"    Optimizer = {Optimizer(search.Optimizer)},");
+        code.Line($"    Architecture = {Optimizer(search.Architecture)},");
+        code.Line($"    Split = {Names.Literal(search.Split)},");
+        code.Line("};");
+        code.Line();
+        code.Doc("How the spec says to train.");
+        code.Line("public static TrainSettings Train { get; } = new()");
+        code.Line("{");
+        code.Line($"    Epochs = {Text.Invariant(train.Epochs)},");
+        code.Line($"    Batch = {Text.Invariant(train.Batch)},");
+        code.Line($"    Warmup = {Text.Invariant(train.Warmup)},");
+        code.Line($"    Continue = {(train.Continue ? "true" : "false")},");
+        code.Line($"    Optimizer = {Optimizer(train.Optimizer)},");
+        code.Line($"    Clip = {Names.Literal(train.Clip)},");
+        code.Line($"    Preprocessing = {Names.Literal(train.Preprocessing)},");
+        code.Line($"    Normalization = {Names.Literal(train.Normalization)},");
+        code.Line("};");
+    }
+
+    private static string Optimizer(OptimizerSpec o)
+    {
+        var kind = o.Kind switch { "sgd" => "Sgd", "adam" => "Adam", _ => "AdamW" };
+        return $"new() {{ Kind = OptimizerKind.{kind}, LearningRate = {Names.Literal(o.Lr)}, WeightDecay = {Names.Literal(o.WeightDecay)}, Momentum = {Names.Literal(o.Momentum)}, Beta1 = {Names.Literal(o.Beta1)}, Beta2 = {Names.Literal(o.Beta2)} }}";
+    }
+
+    private static void Plan(CodeWriter code, SpecDocument spec, string name, Network network, Networks networks)
+    {
+        code.Doc($"The plan of {spec.Model}{name}.");
+        code.Line($"public static NetworkPlan {name} {{ get; }} = new()");
+        code.Line("{");
+        code.Line($"    Model = {Names.Literal(spec.Model)},");
+        code.Line("    SpecHash = SpecHash,");
+        code.Line($"    Family = {Names.Literal(spec.Backbone.Family)},");
+        code.Line("    ImageSize = ImageSize,");
+        code.Line("    Tokens = Tokens,");
+        code.Line("    Width = Width,");
+        code.Line("    Depth = Depth,");
+        code.Line("    Classes = Classes,");
+        code.Line("    BackboneParameters = BackboneParameters,");
+        code.Line($"    TunedParameters = {Text.Invariant(network.Count(ParameterRole.Tuned))},");
+        code.Line("    HeadParameters = HeadParameters,");
+        code.Line($"    Macs = {Text.Invariant(network.Macs)},");
+        code.Line($"    ActivationBytesPerImage = {Text.Invariant(network.ActivationBytes)},");
+        code.Line("    Search = Search,");
+        code.Line("    Train = Train,");
+        code.Line($"    Data = {Names.Literal(spec.Data)},");
+        code.Line($"    Weights = {Names.Literal(spec.Backbone.Weights)},");
+        code.Line("};");
+    }
+}

@@ -1,0 +1,190 @@
+namespace FusionGen.Compiler.Graph;
+
+/// <summary>A value of the graph: assigned once, typed, with a shape.</summary>
+public sealed class Value
+{
+    internal Value(int id, Op op, IReadOnlyList<Value> inputs, string scope)
+    {
+        this.Id = id;
+        this.Op = op;
+        this.Inputs = inputs;
+        this.Scope = scope;
+        this.Shape = op.Infer([.. inputs.Select(input => input.Shape)]);
+        this.IsTracked = inputs.Any(input => input.IsTracked) || op is MixtureOp or ParameterOp { Role: not ParameterRole.Frozen };
+    }
+
+    /// <summary>Position in the order of creation, which is topological.</summary>
+    public int Id { get; }
+
+    /// <summary>What computes it.</summary>
+    public Op Op { get; }
+
+    /// <summary>From what.</summary>
+    public IReadOnlyList<Value> Inputs { get; }
+
+    /// <summary>The part of the network it belongs to: <c>embed</c>, <c>blocks.3</c>, <c>head</c>; <c>shared</c> for what several layers use.</summary>
+    public string Scope { get; }
+
+    /// <summary>Its shape.</summary>
+    public Shape Shape { get; }
+
+    /// <summary>Whether it depends on anything tuned or searched, so that gradients flow into it.</summary>
+    public bool IsTracked { get; }
+
+    /// <summary>What to call it in emitted code.</summary>
+    public string Hint { get; private set; } = "";
+
+    /// <summary>Multiply-adds, in all or of one image.</summary>
+    public long Macs => this.Op.Macs([.. this.Inputs.Select(input => input.Shape)], this.Shape);
+
+    /// <summary>Names the value for emitted code.</summary>
+    public Value Named(string hint)
+    {
+        if (this.Hint.Length == 0)
+            this.Hint = hint;
+        return this;
+    }
+}
+
+/// <summary>
+/// Builds a graph. Equal operations on equal inputs in one scope are one value, so a bank shared by all layers is computed once
+/// where its users say so by <see cref="In"/> <c>shared</c>.
+/// </summary>
+public sealed class GraphBuilder
+{
+    private readonly Dictionary<(Op Op, string Scope, EquatableArray<int> Inputs), Value> known = [];
+    private readonly Dictionary<string, Value> parameters = new(StringComparer.Ordinal);
+    private readonly List<Value> values = [];
+    private string scope = "";
+
+    /// <summary>The scope of parameter-only values that several layers use.</summary>
+    public const string SharedScope = "shared";
+
+    /// <summary>Every value, in topological order.</summary>
+    public IReadOnlyList<Value> Values => this.values;
+
+    /// <summary>Builds something in a scope.</summary>
+    public T In<T>(string name, Func<T> build)
+    {
+        var outer = this.scope;
+        this.scope = name;
+        try
+        {
+            return build();
+        }
+        finally
+        {
+            this.scope = outer;
+        }
+    }
+
+    /// <summary>A parameter; asked for again, the same one.</summary>
+    public Value Parameter(string name, ParameterRole role, Init init, params int[] shape)
+    {
+        if (!this.parameters.TryGetValue(name, out var value))
+            this.parameters.Add(name, value = this.Add(new ParameterOp(name, role, init, Shape.Of(shape))));
+        return value;
+    }
+
+    /// <summary>Something the network is given.</summary>
+    public Value Input(string name, Shape shape) => this.Add(new InputOp(name, shape)).Named(name);
+
+    /// <summary>π, or ln π, of a candidate of a layer: a number.</summary>
+    public Value Weight(int layer, int candidates, int candidate, bool log = false) =>
+        this.Select(this.Add(new MixtureOp(layer, candidates, log)), 0, candidate);
+
+    /// <inheritdoc cref="LinearOp"/>
+    public Value Linear(Value x, Value weight, Value? bias = null) =>
+        bias is null ? this.Add(new LinearOp(false), x, weight) : this.Add(new LinearOp(true), x, weight, bias);
+
+    /// <inheritdoc cref="MatMulOp"/>
+    public Value MatMul(Value a, Value b, bool transposeA = false, bool transposeB = false) => this.Add(new MatMulOp(transposeA, transposeB), a, b);
+
+    /// <inheritdoc cref="AddOp"/>
+    public Value Sum(Value a, Value b) => this.Add(new AddOp(), a, b);
+
+    /// <inheritdoc cref="MulOp"/>
+    public Value Mul(Value a, Value b) => this.Add(new MulOp(), a, b);
+
+    /// <inheritdoc cref="MulAddOp"/>
+    public Value MulAdd(Value a, Value b, Value c) => this.Add(new MulAddOp(), a, b, c);
+
+    /// <inheritdoc cref="ScaleOp"/>
+    public Value Scale(Value x, double factor) => factor == 1 ? x : this.Add(new ScaleOp(factor), x);
+
+    /// <inheritdoc cref="UnaryOp"/>
+    public Value Apply(UnaryKind kind, Value x) => this.Add(new UnaryOp(kind), x);
+
+    /// <summary>Layer norm over the last dimension.</summary>
+    public Value LayerNorm(Value x, double epsilon, Value? weight = null, Value? bias = null) =>
+        weight is null ? this.Add(new LayerNormOp(epsilon, false), x) : this.Add(new LayerNormOp(epsilon, true), x, weight, bias!);
+
+    /// <inheritdoc cref="SoftmaxOp"/>
+    public Value Softmax(Value x, int axis, int top = 0, bool whenDiscrete = false) => this.Add(new SoftmaxOp(axis, top, whenDiscrete), x);
+
+    /// <inheritdoc cref="AttentionOp"/>
+    public Value Attention(Value qkv, int heads, IReadOnlyList<(Value KeysValues, Value? LogWeight)> prefixes, Value? bias = null)
+    {
+        var inputs = new List<Value> { qkv };
+        foreach (var (keysValues, logWeight) in prefixes)
+        {
+            inputs.Add(keysValues);
+            if (logWeight is not null)
+                inputs.Add(logWeight);
+        }
+        if (bias is not null)
+            inputs.Add(bias);
+        return this.Add(new AttentionOp(heads, prefixes.Select(prefix => prefix.LogWeight is not null).ToEquatableArray(), bias is not null), [.. inputs]);
+    }
+
+    /// <inheritdoc cref="BlockDiagonalOp"/>
+    public Value BlockDiagonal(Value x) => this.Add(new BlockDiagonalOp(), x);
+
+    /// <inheritdoc cref="ConcatOp"/>
+    public Value Concat(int axis, params Value[] inputs) => this.Add(new ConcatOp(axis), inputs);
+
+    /// <inheritdoc cref="SliceOp"/>
+    public Value Slice(Value x, int axis, int start, int length) => this.Add(new SliceOp(axis, start, length), x);
+
+    /// <inheritdoc cref="SelectOp"/>
+    public Value Select(Value x, int axis, int index) => this.Add(new SelectOp(axis, index), x);
+
+    /// <inheritdoc cref="ReshapeOp"/>
+    public Value Reshape(Value x, Shape shape) => x.Shape == shape ? x : this.Add(new ReshapeOp(shape), x);
+
+    /// <inheritdoc cref="PermuteOp"/>
+    public Value Permute(Value x, params int[] order) => this.Add(new PermuteOp(order.ToEquatableArray()), x);
+
+    /// <inheritdoc cref="ExpandOp"/>
+    public Value Expand(Value x, Value like) => this.Add(new ExpandOp(), x, like);
+
+    /// <inheritdoc cref="PatchEmbedOp"/>
+    public Value PatchEmbed(Value images, Value weight, Value bias, int patch) => this.Add(new PatchEmbedOp(patch), images, weight, bias);
+
+    /// <inheritdoc cref="MeanOp"/>
+    public Value Mean(Value x, int axis) => this.Add(new MeanOp(axis), x);
+
+    /// <inheritdoc cref="RelativeBiasOp"/>
+    public Value RelativeBias(Value table, int window) => this.Add(new RelativeBiasOp(window), table);
+
+    /// <inheritdoc cref="WindowMaskOp"/>
+    public Value WindowMask(int rows, int columns, int window, int shift) => this.Add(new WindowMaskOp(rows, columns, window, shift));
+
+    /// <inheritdoc cref="RollOp"/>
+    public Value Roll(Value x, int shift) => shift == 0 ? x : this.Add(new RollOp(shift), x);
+
+    /// <inheritdoc cref="PadOp"/>
+    public Value Pad(Value x, int rows, int columns) => rows == 0 && columns == 0 ? x : this.Add(new PadOp(rows, columns), x);
+
+    private Value Add(Op op, params Value[] inputs)
+    {
+        var key = (op, this.scope, inputs.Select(input => input.Id).ToEquatableArray());
+        if (!this.known.TryGetValue(key, out var value))
+        {
+            value = new Value(this.values.Count, op, inputs, this.scope);
+            this.known.Add(key, value);
+            this.values.Add(value);
+        }
+        return value;
+    }
+}

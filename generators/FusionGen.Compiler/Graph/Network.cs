@@ -1,0 +1,80 @@
+using FusionGen.Compiler.Backbones;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.Compiler.Graph;
+
+/// <summary>A complete graph with what the cost model says of it.</summary>
+public sealed class Network
+{
+    private Network(GraphBuilder graph, Value features, Value logits, EquatableArray<LayerSpec> layers)
+    {
+        this.Features = features;
+        this.Logits = logits;
+        var live = new HashSet<Value>();
+        Reach(logits, live);
+        this.Values = [.. graph.Values.Where(live.Contains)];
+        this.Parameters = [.. this.Values.Select(value => value.Op).OfType<ParameterOp>(), .. Architecture(layers)];
+    }
+
+    /// <summary>The values the logits depend on, in topological order.</summary>
+    public IReadOnlyList<Value> Values { get; }
+
+    /// <summary>The parameters among them, and α of each layer with a choice, which the mixture reads.</summary>
+    public IReadOnlyList<ParameterOp> Parameters { get; }
+
+    /// <summary>Pooled, normalised features (B, d).</summary>
+    public Value Features { get; }
+
+    /// <summary>Logits (B, classes).</summary>
+    public Value Logits { get; }
+
+    /// <summary>Multiply-adds of one image's forward pass, parameter-only values counted once.</summary>
+    public long Macs => this.Values.Sum(value => value.Macs);
+
+    /// <summary>
+    /// Bytes a training step keeps per image in float32: every materialised per-image value that gradients flow through, and what
+    /// attention keeps of its probabilities.
+    /// </summary>
+    public long ActivationBytes => 4 * this.Values.Where(value => value.IsTracked && value.Shape.IsPerSample && !value.Op.IsView).Sum(Kept);
+
+    /// <summary>Elements of the parameters of some roles.</summary>
+    public long Count(params ParameterRole[] roles) => this.Parameters.Where(p => roles.Contains(p.Role)).Sum(p => p.Shape.Elements);
+
+    /// <summary>The network of a spec at given operators per layer: all candidates, a policy's choices, or none.</summary>
+    /// <exception cref="ShapeException">The spec's sizes do not fit each other.</exception>
+    public static Network Build(SpecDocument spec, EquatableArray<LayerSpec> layers)
+    {
+        var graph = new GraphBuilder();
+        var features = BackboneCatalogue.Get(spec.Backbone.Family).Build(new BackboneContext(graph, spec, layers));
+        var logits = graph.In("head", () =>
+        {
+            var width = features.Shape.Last;
+            var (weight, bias) = spec.Head switch
+            {
+                // VPT's head: kaiming normal by fan-out, bias −ln 99 (METHOD §1.1, 6).
+                HeadInit.Vpt => (new Init(InitKind.Normal, Math.Sqrt(2.0 / spec.Classes)), new Init(InitKind.Constant, -Math.Log(99))),
+                HeadInit.Zero => (Init.Zero, Init.Zero),
+                _ => (Init.Linear(width), Init.Linear(width)),
+            };
+            return graph.Linear(
+                features,
+                graph.Parameter("head.weight", ParameterRole.Head, weight, spec.Classes, width),
+                graph.Parameter("head.bias", ParameterRole.Head, bias, spec.Classes)).Named("logits");
+        });
+        return new Network(graph, features, logits, layers);
+    }
+
+    private static IEnumerable<ParameterOp> Architecture(EquatableArray<LayerSpec> layers) => layers
+        .Select((layer, i) => new ParameterOp($"architecture.{Text.Invariant(i)}", ParameterRole.Architecture, Init.Zero, Shape.Of(layer.Candidates.Count)))
+        .Where((_, i) => layers[i].Candidates.Count > 1);
+
+    private static long Kept(Value value) => value.Shape.Elements + (value.Op is AttentionOp attention ? attention.Macs([.. value.Inputs.Select(i => i.Shape)], value.Shape) / (2 * value.Shape.Last / attention.Heads) : 0);
+
+    private static void Reach(Value value, HashSet<Value> live)
+    {
+        if (!live.Add(value))
+            return;
+        foreach (var input in value.Inputs)
+            Reach(input, live);
+    }
+}

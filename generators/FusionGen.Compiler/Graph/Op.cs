@@ -1,0 +1,366 @@
+namespace FusionGen.Compiler.Graph;
+
+/// <summary>
+/// An operation: its shape rule and its cost. The few there are suffice for every backbone and operator; what an operation
+/// does is defined by the engines (<c>Emit/EagerCode.cs</c> for modules on libtorch).
+/// </summary>
+public abstract record Op
+{
+    /// <summary>Whether the result shares memory with its first input.</summary>
+    public virtual bool IsView => false;
+
+    /// <summary>Shape of the result.</summary>
+    /// <exception cref="ShapeException">The inputs do not fit.</exception>
+    public abstract Shape Infer(IReadOnlyList<Shape> inputs);
+
+    /// <summary>Multiply-adds, in all or of one image.</summary>
+    public virtual long Macs(IReadOnlyList<Shape> inputs, Shape output) => 0;
+
+    private protected static void Require(bool holds, string message)
+    {
+        if (!holds)
+            throw new ShapeException(message);
+    }
+}
+
+/// <summary>What a parameter is to training.</summary>
+public enum ParameterRole
+{
+    /// <summary>Part of the frozen backbone.</summary>
+    Frozen,
+
+    /// <summary>Prompts and operator weights.</summary>
+    Tuned,
+
+    /// <summary>The classification head.</summary>
+    Head,
+
+    /// <summary>α.</summary>
+    Architecture,
+}
+
+/// <summary>Distributions a parameter can start from.</summary>
+public enum InitKind
+{
+    /// <summary>All equal to the scale.</summary>
+    Constant,
+
+    /// <summary>Normal with the scale as deviation.</summary>
+    Normal,
+
+    /// <summary>Normal cut at two deviations.</summary>
+    TruncatedNormal,
+
+    /// <summary>Uniform within ± the scale.</summary>
+    Uniform,
+
+    /// <summary>Logits of concat: noise in the first <c>Prompts</c> rows, the scale on the diagonal of the rest.</summary>
+    Identity,
+}
+
+/// <summary>Where a parameter starts.</summary>
+public sealed record Init(InitKind Kind, double Scale, int Prompts = 0)
+{
+    /// <summary>All zero.</summary>
+    public static Init Zero { get; } = new(InitKind.Constant, 0);
+
+    /// <summary>All one.</summary>
+    public static Init One { get; } = new(InitKind.Constant, 1);
+
+    /// <summary>Default of PyTorch'"'"'s linear layer, weight and bias alike: uniform ± 1/√fan-in.</summary>
+    public static Init Linear(int fanIn) => new(InitKind.Uniform, 1 / Math.Sqrt(fanIn));
+}
+
+/// <summary>A parameter of the network.</summary>
+public sealed record ParameterOp(string Name, ParameterRole Role, Init Init, Shape Shape) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => this.Shape;
+}
+
+/// <summary>What the network is given: normalised images (B, 3, side, side).</summary>
+public sealed record InputOp(string Name, Shape Shape) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => this.Shape;
+}
+
+/// <summary>π of a layer'"'"'s candidates, or ln π.</summary>
+public sealed record MixtureOp(int Layer, int Candidates, bool Log) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Of(this.Candidates);
+}
+
+/// <summary>x (…, in) · weightᵀ (out, in) + bias (out).</summary>
+public sealed record LinearOp(bool Bias) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(inputs[1].Rank == 2 && inputs[0].Last == inputs[1].Last, $"linear: {inputs[0]} and weight {inputs[1]}");
+        return inputs[0].With(-1, inputs[1][0].Size);
+    }
+
+    /// <inheritdoc/>
+    public override long Macs(IReadOnlyList<Shape> inputs, Shape output) => output.Elements * inputs[0].Last;
+}
+
+/// <summary>a (…, m, k) · b (…, k, n), either transposed in its last two dimensions; broadcast over the others.</summary>
+public sealed record MatMulOp(bool TransposeA, bool TransposeB) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        var (a, b) = (inputs[0], inputs[1]);
+        var (m, ka) = this.TransposeA ? (a[-1], a[-2]) : (a[-2], a[-1]);
+        var (kb, n) = this.TransposeB ? (b[-1], b[-2]) : (b[-2], b[-1]);
+        Require(ka == kb, $"matmul: {a} and {b}");
+        var outer = Shape.Broadcast(new Shape(a.Dims.Take(a.Rank - 2).ToEquatableArray()), new Shape(b.Dims.Take(b.Rank - 2).ToEquatableArray()));
+        return new Shape(outer.Dims.Concat([m, n]).ToEquatableArray());
+    }
+
+    /// <inheritdoc/>
+    public override long Macs(IReadOnlyList<Shape> inputs, Shape output) => output.Elements * inputs[0][this.TransposeA ? -2 : -1].Size;
+}
+
+/// <summary>a + b, broadcast.</summary>
+public sealed record AddOp : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Broadcast(inputs[0], inputs[1]);
+}
+
+/// <summary>a ⊙ b, broadcast.</summary>
+public sealed record MulOp : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Broadcast(inputs[0], inputs[1]);
+}
+
+/// <summary>a ⊙ b + c, broadcast, in one pass.</summary>
+public sealed record MulAddOp : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Broadcast(Shape.Broadcast(inputs[0], inputs[1]), inputs[2]);
+}
+
+/// <summary>x times a constant.</summary>
+public sealed record ScaleOp(double Factor) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs[0];
+}
+
+/// <summary>Functions of one number.</summary>
+public enum UnaryKind
+{
+    /// <summary>x·Φ(x), exact (erf).</summary>
+    Gelu,
+
+    /// <summary>x·σ(x).</summary>
+    Silu,
+
+    /// <summary>max(x, 0).</summary>
+    Relu,
+
+    /// <summary>1/(1+e⁻ˣ).</summary>
+    Sigmoid,
+}
+
+/// <summary>A function of every element.</summary>
+public sealed record UnaryOp(UnaryKind Kind) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs[0];
+}
+
+/// <summary>Layer norm over the last dimension; inputs x, and with <paramref name="Affine"/> also γ and β.</summary>
+public sealed record LayerNormOp(double Epsilon, bool Affine) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(!this.Affine || inputs[1].Last == inputs[0].Last, $"layer norm: {inputs[0]} and a weight of another width");
+        return inputs[0];
+    }
+}
+
+/// <summary>Softmax along an axis; with <paramref name="Top"/>, over the largest entries only, the others zero.</summary>
+/// <param name="Axis">The axis.</param>
+/// <param name="Top">Entries kept; 0 for all.</param>
+/// <param name="WhenDiscrete">Keep all of them until the mixture is a vertex.</param>
+public sealed record SoftmaxOp(int Axis, int Top = 0, bool WhenDiscrete = false) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs[0];
+}
+
+/// <summary>
+/// Multi-head self-attention of fused projections qkv (B, T, 3d) → (B, T, d). Further inputs, in this order, as the flags say:
+/// for each prefix its keys and values (P, 2d) and, where it is weighed, a number added to its logits; then a bias (heads, T, T)
+/// or (n, heads, T, T) added to the logits, image k taking entry k mod n.
+/// </summary>
+/// <param name="Heads">Number of heads.</param>
+/// <param name="Prefixes">For each prefix whether it is weighed.</param>
+/// <param name="Bias">Whether the logits have a bias.</param>
+public sealed record AttentionOp(int Heads, EquatableArray<bool> Prefixes, bool Bias) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        var width = inputs[0].Last / 3;
+        Require(inputs[0].Rank == 3 && inputs[0].Last % 3 == 0 && width % this.Heads == 0, $"attention: {inputs[0]} with {this.Heads} heads");
+        return inputs[0].With(-1, width);
+    }
+
+    /// <inheritdoc/>
+    public override long Macs(IReadOnlyList<Shape> inputs, Shape output)
+    {
+        var keys = (long)inputs[0][1].Size;
+        var next = 1;
+        foreach (var weighed in this.Prefixes)
+        {
+            keys += inputs[next][0].Size;
+            next += weighed ? 2 : 1;
+        }
+        return 2 * output.Elements * keys;
+    }
+}
+
+/// <summary>x (n, r, c) → (n·r, n·c) with the n blocks on the diagonal.</summary>
+public sealed record BlockDiagonalOp : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Of(inputs[0][0].Size * inputs[0][1].Size, inputs[0][0].Size * inputs[0][2].Size);
+}
+
+/// <summary>Joins along an axis.</summary>
+public sealed record ConcatOp(int Axis) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(inputs.All(s => s.With(this.Axis, 0) == inputs[0].With(this.Axis, 0)), $"concat: {string.Join(" and ", inputs)} along {this.Axis}");
+        return inputs[0].With(this.Axis, inputs.Sum(s => s[this.Axis].Size));
+    }
+}
+
+/// <summary><paramref name="Length"/> entries of an axis from <paramref name="Start"/>.</summary>
+public sealed record SliceOp(int Axis, int Start, int Length) : Op
+{
+    /// <inheritdoc/>
+    public override bool IsView => true;
+
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(this.Start + this.Length <= inputs[0][this.Axis].Size, $"slice: {this.Start}+{this.Length} of {inputs[0]} along {this.Axis}");
+        return inputs[0].With(this.Axis, this.Length);
+    }
+}
+
+/// <summary>One entry of an axis, which disappears.</summary>
+public sealed record SelectOp(int Axis, int Index) : Op
+{
+    /// <inheritdoc/>
+    public override bool IsView => true;
+
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(this.Index < inputs[0][this.Axis].Size, $"select: {this.Index} of {inputs[0]} along {this.Axis}");
+        return inputs[0].Without(this.Axis);
+    }
+}
+
+/// <summary>The same elements in another shape; dimensions of <paramref name="Target"/> may be multiples of the batch.</summary>
+public sealed record ReshapeOp(Shape Target) : Op
+{
+    /// <inheritdoc/>
+    public override bool IsView => true;
+
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(inputs[0].Elements == this.Target.Elements && inputs[0].IsPerSample == this.Target.IsPerSample, $"reshape: {inputs[0]} to {this.Target}");
+        return this.Target;
+    }
+}
+
+/// <summary>Reorders dimensions.</summary>
+public sealed record PermuteOp(EquatableArray<int> Order) : Op
+{
+    /// <inheritdoc/>
+    public override bool IsView => true;
+
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => new(this.Order.Select(axis => inputs[0][axis]).ToEquatableArray());
+}
+
+/// <summary>A row (1, 1, d) for every image of a second input: (B, 1, d).</summary>
+public sealed record ExpandOp : Op
+{
+    /// <inheritdoc/>
+    public override bool IsView => true;
+
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Batched(1, [.. inputs[0].Dims.Skip(1).Select(dim => dim.Size)]);
+}
+
+/// <summary>Patches of images (B, 3, side, side) through a convolution as large as its stride, weight (d, 3, p, p): rows (B, N, d).</summary>
+public sealed record PatchEmbedOp(int Patch) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        var grid = inputs[0][2].Size / this.Patch;
+        return Shape.Batched(1, grid * grid, inputs[1][0].Size);
+    }
+
+    /// <inheritdoc/>
+    public override long Macs(IReadOnlyList<Shape> inputs, Shape output) => output.Elements * 3 * this.Patch * this.Patch;
+}
+
+/// <summary>Mean along an axis, which disappears.</summary>
+public sealed record MeanOp(int Axis) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs[0].Without(this.Axis);
+}
+
+/// <summary>Swin's relative position bias: table ((2w−1)², H) → (H, w², w²), by the offset of two places in a window.</summary>
+public sealed record RelativeBiasOp(int Window) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(inputs[0][0].Size == ((2 * this.Window) - 1) * ((2 * this.Window) - 1), $"relative bias: {inputs[0]} for a window of {this.Window}");
+        return Shape.Of(inputs[0].Last, this.Window * this.Window, this.Window * this.Window);
+    }
+}
+
+/// <summary>
+/// Swin's mask of shifted windows, (n, 1, w², w²): −100 between places of a window that lie side by side only because of the shift.
+/// </summary>
+public sealed record WindowMaskOp(int Rows, int Columns, int Window, int Shift) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) =>
+        Shape.Of(this.Rows / this.Window * (this.Columns / this.Window), 1, this.Window * this.Window, this.Window * this.Window);
+}
+
+/// <summary>Cyclic shift of dimensions 1 and 2.</summary>
+public sealed record RollOp(int Shift) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs[0];
+}
+
+/// <summary>Zero rows after the end of dimensions 1 and 2.</summary>
+public sealed record PadOp(int Rows, int Columns) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) =>
+        inputs[0].With(1, inputs[0][1].Size + this.Rows).With(2, inputs[0][2].Size + this.Columns);
+}

@@ -1,0 +1,72 @@
+namespace FusionGen.Compiler.Graph;
+
+/// <summary>A dimension: a constant, or a constant multiple of the batch.</summary>
+/// <param name="Size">The constant.</param>
+/// <param name="Batch">Whether it multiplies the batch.</param>
+public readonly record struct Dim(int Size, bool Batch = false)
+{
+    /// <inheritdoc/>
+    public override string ToString() => !this.Batch ? Text.Invariant(this.Size) : this.Size == 1 ? "B" : $"{Text.Invariant(this.Size)}B";
+}
+
+/// <summary>Dimensions of a value; the batch, where there is one, is part of the first.</summary>
+public sealed record Shape(EquatableArray<Dim> Dims)
+{
+    /// <summary>Number of dimensions.</summary>
+    public int Rank => this.Dims.Count;
+
+    /// <summary>Whether the value differs from image to image; otherwise it depends on parameters only.</summary>
+    public bool IsPerSample => this.Rank > 0 && this.Dims[0].Batch;
+
+    /// <summary>Elements in all, or of one image.</summary>
+    public long Elements => this.Dims.Aggregate(1L, (product, dim) => product * dim.Size);
+
+    /// <summary>Size of the last dimension.</summary>
+    public int Last => this.Dims[this.Rank - 1].Size;
+
+    /// <summary>A dimension, counted from the end when negative.</summary>
+    public Dim this[int axis] => this.Dims[axis < 0 ? axis + this.Rank : axis];
+
+    /// <summary>A shape without a batch.</summary>
+    public static Shape Of(params int[] sizes) => new(sizes.Select(size => new Dim(size)).ToEquatableArray());
+
+    /// <summary>A shape whose first dimension is <paramref name="multiple"/> × batch.</summary>
+    public static Shape Batched(int multiple, params int[] sizes) =>
+        new(new[] { new Dim(multiple, Batch: true) }.Concat(sizes.Select(size => new Dim(size))).ToEquatableArray());
+
+    /// <summary>The shape with one dimension replaced.</summary>
+    public Shape With(int axis, int size)
+    {
+        var dims = this.Dims.ToArray();
+        axis = axis < 0 ? axis + this.Rank : axis;
+        dims[axis] = dims[axis] with { Size = size };
+        return new Shape(dims.ToEquatableArray());
+    }
+
+    /// <summary>The shape without one dimension.</summary>
+    public Shape Without(int axis) => new(this.Dims.Where((_, i) => i != (axis < 0 ? axis + this.Rank : axis)).ToEquatableArray());
+
+    /// <inheritdoc/>
+    public override string ToString() => $"({string.Join(", ", this.Dims)})";
+
+    /// <summary>NumPy'"'"'s broadcasting.</summary>
+    public static Shape Broadcast(Shape a, Shape b)
+    {
+        var rank = Math.Max(a.Rank, b.Rank);
+        var dims = new Dim[rank];
+        for (var i = 1; i <= rank; i++)
+        {
+            var x = i <= a.Rank ? a.Dims[a.Rank - i] : new Dim(1);
+            var y = i <= b.Rank ? b.Dims[b.Rank - i] : new Dim(1);
+            dims[rank - i] = x == y || y == new Dim(1) ? x : x == new Dim(1) ? y : throw new ShapeException($"{a} does not broadcast with {b}");
+        }
+        return new Shape(dims.ToEquatableArray());
+    }
+}
+
+/// <summary>An operation was given shapes that do not fit.</summary>
+public sealed class ShapeException(string message) : Exception(message)
+{
+    /// <summary>Name of the operator that asked for it; empty for the backbone.</summary>
+    public string Operator { get; init; } = "";
+}

@@ -1,0 +1,12 @@
+namespace FusionGen.Compiler.Operators;
+
+/// <summary>Every kind of operator a spec can name.</summary>
+public static class OperatorCatalogue
+{
+    /// <summary>The kinds, in the order of the docs.</summary>
+    public static IReadOnlyList<FusionOperator> All { get; } =
+        [new NoneOperator(), new AddOperator(), new AffineOperator(), new ConcatOperator(), new CrossAttentionOperator(), new PrefixOperator()];
+
+    /// <summary>The kind of that name.</summary>
+    public static FusionOperator Get(string kind) => All.First(candidate => candidate.Kind == kind);
+}

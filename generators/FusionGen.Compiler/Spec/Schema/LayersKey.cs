@@ -1,0 +1,126 @@
+using FusionGen.Compiler.Problems;
+using FusionGen.Compiler.Spec.Yaml;
+
+namespace FusionGen.Compiler.Spec.Schema;
+
+/// <summary>An entry of <c>layers</c>.</summary>
+internal sealed record LayerEntry(EquatableArray<LayerRange> At, EquatableArray<string> Candidates);
+
+/// <summary>
+/// The key <c>layers</c>: entries that together name every layer of the backbone once, with candidates that are operators of the spec.
+/// Read after the backbone and the operators.
+/// </summary>
+internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates of each layer; every layer of the backbone appears once.", false)
+{
+    private static readonly LayerEntry Nothing = new(default, default);
+
+    private static readonly MapSchema<LayerEntry> Entry = new("an entry of 'layers'",
+    [
+        new Key<LayerEntry, EquatableArray<LayerRange>>("at", "The layers this is about: a number, a range as in 0..11, or a list of both.",
+            new LayerSetSchema(), e => e.At, (e, v) => e with { At = v }, required: true),
+        new Key<LayerEntry, EquatableArray<string>>("candidates", "Names of operators to choose from; [] leaves the layers alone.",
+            new ListSchema<string>("a list of operator names", new TextSchema(), ""), e => e.Candidates, (e, v) => e with { Candidates = v }, required: true),
+    ]);
+
+    private static readonly ListSchema<EquatableArray<string>> Canonical = new("", new ListSchema<string>("", new TextSchema(), ""), default);
+
+    /// <inheritdoc/>
+    public override bool TryRead(YamlNode node, ProblemList problems, ref SpecDocument owner)
+    {
+        if (node is YamlInvalid)
+            return false;
+        if (node is not YamlList list)
+        {
+            problems.Add(ProblemCatalogue.Type.At(node.Path, this.Name, "a list of entries such as '- { at: 0..11, candidates: [add] }'", node.Describe(), ""));
+            return false;
+        }
+
+        var depth = owner.Backbone.Depth;
+        var layers = new EquatableArray<string>?[depth];
+        var complete = true;
+        foreach (var item in list.Items)
+        {
+            var readable = Entry.TryRead(item, Nothing, problems, out var entry);
+            complete &= readable & CheckCandidates(item, owner, problems);
+            if (depth > 0)
+                complete &= Place(entry, depth, layers, problems);
+        }
+
+        if (complete && layers.Any(l => l is null))
+        {
+            var missing = LayerRange.Of(Enumerable.Range(0, depth).Where(i => layers[i] is null));
+            problems.Add(ProblemCatalogue.LayerMissing.At(SpecPositions.Key(node.Path), Plural(missing),
+                missing.Count == 1 ? missing[0].Text : $"[{string.Join(", ", missing.Select(r => r.Text))}]"));
+            complete = false;
+        }
+
+        owner = owner with { Layers = layers.Select(l => new LayerSpec(l ?? default)).ToEquatableArray() };
+        return complete;
+    }
+
+    /// <inheritdoc/>
+    public override void Write(SpecDocument owner, JsonWriter json) => Canonical.Write(owner.Layers.Select(l => l.Candidates).ToEquatableArray(), json);
+
+    /// <inheritdoc/>
+    public override void Describe(JsonWriter json, SpecDocument owner) =>
+        json.Key("type").Value("array").Key("items").Object(() => Entry.Describe(json, Nothing));
+
+    private static bool CheckCandidates(YamlNode entry, SpecDocument owner, ProblemList problems)
+    {
+        if ((entry as YamlMap)?.Value("candidates") is not YamlList list)
+            return true;
+        var declared = owner.Operators.Select(o => o.Name).ToList();
+        // With no operator but other errors, the operators may well be what could not be read: do not blame every candidate.
+        if (declared.Count == 0 && problems.HasErrors)
+            return false;
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        var complete = true;
+        foreach (var candidate in list.Items.OfType<YamlScalar>().Where(c => !c.IsNull))
+        {
+            if (!declared.Contains(candidate.Value))
+                problems.Add(ProblemCatalogue.UnknownOperator.At(candidate.Path, candidate.Value, Nearest.Suggest(candidate.Value, declared), Words.Comma(declared)));
+            else if (!seen.Add(candidate.Value))
+                problems.Add(ProblemCatalogue.RepeatedCandidate.At(candidate.Path, candidate.Value));
+            else
+                continue;
+            complete = false;
+        }
+
+        return complete;
+    }
+
+    private static bool Place(LayerEntry entry, int depth, EquatableArray<string>?[] layers, ProblemList problems)
+    {
+        var complete = true;
+        foreach (var range in entry.At)
+        {
+            if (range.To >= depth)
+            {
+                problems.Add(ProblemCatalogue.LayerRange.At(range.Node, Text.Invariant(Math.Max(range.From, depth)), Text.Invariant(depth - 1)));
+                complete = false;
+            }
+
+            var taken = new List<int>();
+            for (var i = range.From; i <= Math.Min(range.To, depth - 1); i++)
+            {
+                if (layers[i] is null)
+                    layers[i] = entry.Candidates;
+                else
+                    taken.Add(i);
+            }
+
+            if (taken.Count > 0)
+            {
+                var verb = taken.Count == 1 ? "is" : "are";
+                var plural = Plural(LayerRange.Of(taken));
+                problems.Add(ProblemCatalogue.LayerOverlap.At(range.Node, $"{char.ToUpperInvariant(plural[0])}{plural.Substring(1)} {verb}"));
+                complete = false;
+            }
+        }
+
+        return complete;
+    }
+
+    private static string Plural(IReadOnlyList<LayerRange> ranges) =>
+        (ranges.Count == 1 && ranges[0].From == ranges[0].To ? "layer " : "layers ") + string.Join(", ", ranges.Select(r => r.Text));
+}

@@ -1,0 +1,161 @@
+using FusionGen.Compiler.Problems;
+using FusionGen.Compiler.Spec.Yaml;
+
+namespace FusionGen.Compiler.Spec.Schema;
+
+/// <summary>The keys of a spec: the one source of what the reader accepts, of the canonical text behind the hash, and of the JSON schema.</summary>
+internal sealed class SpecSchema
+{
+    private const double MaxEpochs = 100_000;
+    private const double MaxBatch = 65_536;
+
+    private static readonly MapSchema<OptimizerSpec> Optimizer = new("an optimizer",
+    [
+        new Key<OptimizerSpec, string>("kind", "Update rule.", Words("optimizer", "adamw", "adam", "sgd"), o => o.Kind, (o, v) => o with { Kind = v }),
+        Number<OptimizerSpec>("lr", "Peak learning rate.", 0, 1000, o => o.Lr, (o, v) => o with { Lr = v }),
+        Number<OptimizerSpec>("weight-decay", "Weight decay.", 0, 1000, o => o.WeightDecay, (o, v) => o with { WeightDecay = v }),
+        Number<OptimizerSpec>("momentum", "Momentum of sgd.", 0, 0.999999, o => o.Momentum, (o, v) => o with { Momentum = v }),
+        new Key<OptimizerSpec, EquatableArray<double>>("betas", "Decay of the first and second moment of adam and adamw.",
+            new ListSchema<double>("a list of two numbers", new NumberSchema(false, 0, 0.999999999), 0.9, 2, 2),
+            o => EquatableArray.Of(o.Beta1, o.Beta2), (o, v) => v.Count == 2 ? o with { Beta1 = v[0], Beta2 = v[1] } : o),
+    ], check: CheckOptimizer);
+
+    private static readonly MapSchema<PromptSpec> Prompts = new("'prompts'",
+    [
+        Whole<PromptSpec>("tokens", "Prompt rows per layer.", 1, 4096, p => p.Tokens, (p, v) => p with { Tokens = v }),
+        new Key<PromptSpec, PromptSpec>("init", "Distribution prompts start from.", new MapSchema<PromptSpec>("'init'",
+        [
+            Scale("normal", "Standard deviation of a normal distribution.", PromptInit.Normal),
+            Scale("uniform", "Bound of a uniform distribution around 0.", PromptInit.Uniform),
+        ], oneOf: true), p => p, (_, v) => v),
+    ]);
+
+    private static readonly MapSchema<SearchSpec> Search = new("'search'",
+    [
+        new Key<SearchSpec, SearchOrder>("order", "How the gradient of the architecture is taken.", new ChoiceSchema<SearchOrder>("search order",
+            ("first", SearchOrder.First), ("second-exact", SearchOrder.SecondExact), ("second-fd", SearchOrder.SecondFd)), s => s.Order, (s, v) => s with { Order = v }),
+        Whole<SearchSpec>("epochs", "Epochs of the search.", 1, MaxEpochs, s => s.Epochs, (s, v) => s with { Epochs = v }),
+        Whole<SearchSpec>("warmup", "First epochs, in which the architecture stands still.", 0, MaxEpochs, s => s.Warmup, (s, v) => s with { Warmup = v }),
+        Whole<SearchSpec>("batch", "Images of a step.", 1, MaxBatch, s => s.Batch, (s, v) => s with { Batch = v }),
+        new Key<SearchSpec, SearchSpec>("temperature", "Softmax temperature over the epochs.", new MapSchema<SearchSpec>("'temperature'",
+        [
+            Number<SearchSpec>("from", "Temperature of the first epoch.", 0, 1e6, s => s.TemperatureFrom, (s, v) => s with { TemperatureFrom = v }, above: true),
+            Number<SearchSpec>("to", "Temperature of the last epoch.", 0, 1e6, s => s.TemperatureTo, (s, v) => s with { TemperatureTo = v }, above: true),
+            new Key<SearchSpec, Curve>("curve", "The way between them.", new ChoiceSchema<Curve>("curve",
+                ("cosine", Curve.Cosine), ("linear", Curve.Linear), ("constant", Curve.Constant)), s => s.TemperatureCurve, (s, v) => s with { TemperatureCurve = v }),
+        ]), s => s, (_, v) => v),
+        Number<SearchSpec>("entropy", "Weight of the mixture's negative entropy in the architecture's objective.", 0, 1e6, s => s.Entropy, (s, v) => s with { Entropy = v }),
+        Number<SearchSpec>("cost", "Weight of the expected cost in the architecture's objective.", 0, 1e6, s => s.Cost, (s, v) => s with { Cost = v }),
+        Number<SearchSpec>("clip", "Largest norm of the architecture's gradient; 0 for no clipping.", 0, 1e9, s => s.Clip, (s, v) => s with { Clip = v }),
+        new Key<SearchSpec, ArchitectureEvery>("every", "How often the architecture steps: after each weight step, or once per validation batch.",
+            new ChoiceSchema<ArchitectureEvery>("step", ("step", ArchitectureEvery.Step), ("validation-batch", ArchitectureEvery.ValidationBatch)),
+            s => s.Every, (s, v) => s with { Every = v }),
+        new Key<SearchSpec, OptimizerSpec>("optimizer", "Optimizer of prompts and operator weights.", Optimizer, s => s.Optimizer, (s, v) => s with { Optimizer = v }),
+        new Key<SearchSpec, OptimizerSpec>("architecture", "Optimizer of the architecture.", Optimizer, s => s.Architecture, (s, v) => s with { Architecture = v }),
+        Number<SearchSpec>("split", "Share of the training split set aside for the architecture where the data has no validation split.", 0, 0.9,
+            s => s.Split, (s, v) => s with { Split = v }, above: true),
+    ]);
+
+    private static readonly MapSchema<TrainSpec> Train = new("'train'",
+    [
+        Whole<TrainSpec>("epochs", "Epochs of the found model.", 0, MaxEpochs, t => t.Epochs, (t, v) => t with { Epochs = v }),
+        Whole<TrainSpec>("batch", "Images of a step.", 1, MaxBatch, t => t.Batch, (t, v) => t with { Batch = v }),
+        Whole<TrainSpec>("warmup", "Epochs over which the learning rate rises linearly; from scratch only.", 0, MaxEpochs, t => t.Warmup, (t, v) => t with { Warmup = v }),
+        new Key<TrainSpec, bool>("continue", "Start from the supernet's weights (the authors' second phase), not from scratch.", new FlagSchema(), t => t.Continue, (t, v) => t with { Continue = v }),
+        new Key<TrainSpec, OptimizerSpec>("optimizer", "The optimizer.", Optimizer, t => t.Optimizer, (t, v) => t with { Optimizer = v }),
+        Number<TrainSpec>("clip", "Largest norm of the gradient; 0 for no clipping.", 0, 1e9, t => t.Clip, (t, v) => t with { Clip = v }),
+        new Key<TrainSpec, string>("preprocessing", "How images become squares.", Words("preprocessing", "pfd", "vpt-vtab", "vpt-fgvc"), t => t.Preprocessing, (t, v) => t with { Preprocessing = v }),
+        new Key<TrainSpec, string>("normalization", "Mean and deviation that pixels are normalised by.", Words("normalization", "imagenet", "half"), t => t.Normalization, (t, v) => t with { Normalization = v }),
+    ]);
+
+    private static readonly MapSchema<BudgetSpec> Budget = new("'budget'",
+    [
+        new Key<BudgetSpec, double>("tuned", "Largest share of tuned parameters, as in '0.75%'.", new PercentSchema(), b => b.Tuned, (b, v) => b with { Tuned = v }),
+        new Key<BudgetSpec, double>("memory", "Largest memory of a training step, as in '4GiB'.", new SizeSchema(), b => b.Memory, (b, v) => b with { Memory = (long)v }),
+    ]);
+
+    /// <summary>The schema over some kinds of operators.</summary>
+    public SpecSchema(IReadOnlyList<OperatorKind> kinds)
+    {
+        this.Operators = new OperatorsSchema(kinds);
+        this.Root = new MapSchema<SpecDocument>("a spec",
+        [
+            new VersionKey<SpecDocument>("fusiongen"),
+            new Key<SpecDocument, string>("model", "Name of the model; every generated type starts with it.",
+                new TextSchema("^[A-Z][A-Za-z0-9_]*$", Forms.Model), s => s.Model, (s, v) => s with { Model = v }, required: true),
+            new Key<SpecDocument, string>("namespace", "Namespace of the generated types.",
+                new TextSchema("^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$", Forms.Namespace), s => s.Namespace, (s, v) => s with { Namespace = v }, required: true),
+            new Key<SpecDocument, string>("doc", "What the model is for; goes into the docs of the generated types.", new TextSchema(), s => s.Doc, (s, v) => s with { Doc = v }),
+            new Key<SpecDocument, string>("data", "Default data: sprites:location, sprites:orientation, folder:PATH or csv:PATH.",
+                new TextSchema(Forms.DataPattern, Forms.Data), s => s.Data, (s, v) => s with { Data = v }),
+            new Key<SpecDocument, BackboneSpec>("backbone", "The frozen network.", new BackboneSchema(), s => s.Backbone, (s, v) => s with { Backbone = v }, required: true),
+            Whole<SpecDocument>("classes", "Number of classes.", 2, 1_000_000, s => s.Classes, (s, v) => s with { Classes = v }, required: true),
+            new Key<SpecDocument, HeadInit>("head", "How the head starts: as a linear layer, as in VPT, or at zero.",
+                new ChoiceSchema<HeadInit>("head", ("linear", HeadInit.Linear), ("vpt", HeadInit.Vpt), ("zero", HeadInit.Zero)), s => s.Head, (s, v) => s with { Head = v }),
+            new Key<SpecDocument, TuneScope>("tune", "What is tuned: prompts, operators and head, or everything.",
+                new ChoiceSchema<TuneScope>("scope of tuning", ("prompts", TuneScope.Prompts), ("all", TuneScope.All)), s => s.Tune, (s, v) => s with { Tune = v }),
+            new Key<SpecDocument, PromptSpec>("prompts", "The prompts of every layer.", Prompts, s => s.Prompts, (s, v) => s with { Prompts = v }),
+            new Key<SpecDocument, EquatableArray<OperatorSpec>>("operators", "Operators by name, for use in 'layers'.", this.Operators, s => s.Operators, (s, v) => s with { Operators = v }),
+            new LayersKey(),
+            new Key<SpecDocument, SearchSpec>("search", "How the policy is searched.", Search, s => s.Search, (s, v) => s with { Search = v }),
+            new Key<SpecDocument, TrainSpec>("train", "How the found model is trained.", Train, s => s.Train, (s, v) => s with { Train = v }),
+            new Key<SpecDocument, BudgetSpec>("budget", "Limits that break the build.", Budget, s => s.Budget, (s, v) => s with { Budget = v }),
+        ], check: CheckTogether);
+    }
+
+    /// <summary>What a spec is before anything of it is known.</summary>
+    public static SpecDocument Nothing { get; } = new() { Model = "", Namespace = "", Backbone = BackboneSchema.Nothing, Classes = 0 };
+
+    /// <summary>The schema over the operators of this compiler. (Stands after the fields it is made of: statics start in order.)</summary>
+    public static SpecSchema Default { get; } = new(OperatorKinds.All);
+
+    /// <summary>The whole spec.</summary>
+    public MapSchema<SpecDocument> Root { get; }
+
+    /// <summary>Its operators.</summary>
+    public OperatorsSchema Operators { get; }
+
+    private static void CheckOptimizer(YamlMap map, OptimizerSpec spec, ProblemList problems)
+    {
+        var idle = spec.Kind == "sgd" ? "betas" : "momentum";
+        if (map.Value(idle) is { } value)
+            problems.Add(ProblemCatalogue.Conflict.At(SpecPositions.Key(value.Path), idle, $"the optimizer is {spec.Kind}"));
+    }
+
+    private static void CheckTogether(YamlMap map, SpecDocument spec, ProblemList problems)
+    {
+        if (spec.Operators.Count > 0 && map.Value("layers") is null)
+            problems.Add(ProblemCatalogue.MissingKey.At("", "a spec with operators", "layers", "which layers may use them, as in '- { at: 0.." + Text.Invariant(spec.Backbone.Depth - 1) + ", candidates: [...] }'."));
+        else
+            ReportUnused(spec, problems);
+        if (spec.Layers.Any(l => l.Candidates.Count > 1))
+            CheckWarmup("search", spec.Search.Warmup, spec.Search.Epochs, "the architecture would never move");
+        if (!spec.Train.Continue)
+            CheckWarmup("train", spec.Train.Warmup, spec.Train.Epochs, "the learning rate would never reach its peak");
+
+        void CheckWarmup(string section, int warmup, int epochs, string effect)
+        {
+            if (warmup < epochs || warmup == 0)
+                return;
+            var key = (map.Value(section) as YamlMap)?.Value("warmup") is null ? "epochs" : "warmup";
+            problems.Add(ProblemCatalogue.Warmup.At(SpecPositions.Child(section, key), section, Text.Invariant(warmup), Text.Invariant(epochs), effect));
+        }
+    }
+
+    private static void ReportUnused(SpecDocument spec, ProblemList problems)
+    {
+        foreach (var one in spec.Operators.Where(o => !spec.Layers.Any(l => l.Candidates.Contains(o.Name))))
+            problems.Add(ProblemCatalogue.UnusedOperator.At(SpecPositions.Key(SpecPositions.Child("operators", one.Name)), one.Name));
+    }
+
+    private static ChoiceSchema<string> Words(string what, params string[] words) => new(what, [.. words.Select(w => (w, w))]);
+
+    private static Key<PromptSpec, double> Scale(string name, string doc, PromptInit init) => new(name, doc, new NumberSchema(false, 0, 100, above: true),
+        p => p.Init == init ? p.Scale : double.NaN, (p, v) => p with { Init = init, Scale = v }, present: p => p.Init == init);
+
+    private static Key<T, double> Number<T>(string name, string doc, double minimum, double maximum, Func<T, double> get, Func<T, double, T> set, bool above = false) =>
+        new(name, doc, new NumberSchema(false, minimum, maximum, above), get, set);
+
+    private static Key<T, double> Whole<T>(string name, string doc, double minimum, double maximum, Func<T, double> get, Func<T, int, T> set, bool required = false) =>
+        new(name, doc, new NumberSchema(true, minimum, maximum), get, (owner, v) => set(owner, (int)v), required);
+}

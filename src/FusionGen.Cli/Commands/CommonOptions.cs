@@ -1,0 +1,61 @@
+using System.CommandLine;
+using FusionGen.Data;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FusionGen.Cli.Commands;
+
+/// <summary>Options and arguments that several commands take, with one name and one meaning.</summary>
+internal static class CommonOptions
+{
+    /// <summary>The spec, as the first argument.</summary>
+    public static Argument<string> Spec() => new("spec") { Description = "The spec, x.fusion.yaml." };
+
+    /// <summary>The policy.</summary>
+    public static Option<string?> Policy() => new("--policy") { Description = "The policy; the x.policy.yaml beside the spec if not given.", HelpName = "file" };
+
+    /// <summary>Overrides of the spec.</summary>
+    public static Option<string[]> Set() => new("--set") { Description = "Override a value of the spec, as in --set search.epochs=3. Repeatable; checked like the spec itself.", HelpName = "key.key=value", DefaultValueFactory = _ => [] };
+
+    /// <summary>The data.</summary>
+    public static Option<string?> Data() => new("--data") { Description = $"The data, if not the spec's: {DataSource.Forms}.", HelpName = "source" };
+
+    /// <summary>The backbone's weights.</summary>
+    public static Option<string?> Weights() => new("--weights") { Description = "Weights of the backbone in timm's safetensors layout, if not the spec's; 'none' leaves it at its random start.", HelpName = "file" };
+
+    /// <summary>Where results go.</summary>
+    public static Option<string?> Out(string description) => new("--out", "-o") { Description = description, HelpName = "path" };
+
+    /// <summary>The seed.</summary>
+    public static Option<long> Seed() => new("--seed") { Description = "Seed of everything random; the same seed gives the same bits on a CPU.", HelpName = "number", DefaultValueFactory = _ => 0 };
+
+    /// <summary>Where to compute.</summary>
+    public static Option<string> Device() => new("--device") { Description = "Where to compute: cpu, cuda or cuda:1.", HelpName = "device", DefaultValueFactory = _ => "cpu" };
+
+    /// <summary>Threads of libtorch.</summary>
+    public static Option<int> Threads() => new("--threads") { Description = "Threads that an operation may use; 0 for one per processor.", HelpName = "number", DefaultValueFactory = _ => 0 };
+
+    /// <summary>The device of a name.</summary>
+    /// <exception cref="FusionException">There is no such device.</exception>
+    public static Device DeviceOf(string name)
+    {
+        var parts = name.Split(':');
+        var index = 0;
+        if (parts.Length > 2 || parts[0] is not ("cpu" or "cuda") || (parts.Length == 2 && !int.TryParse(parts[1], out index)))
+            throw new FusionException($"--device: '{name}' is none of cpu, cuda, cuda:1", ExitCode.Spec);
+        if (parts[0] == "cpu")
+            return CPU;
+        if (!cuda.is_available() || index >= cuda.device_count())
+            throw new FusionException($"--device: this libtorch sees {(cuda.is_available() ? cuda.device_count() : 0)} CUDA devices, so there is no '{name}'; 'fusiongen doctor' says what is missing", ExitCode.Spec);
+        return device(DeviceType.CUDA, index);
+    }
+
+    /// <summary>Sets libtorch's threads.</summary>
+    public static void UseThreads(int threads)
+    {
+        if (threads < 0)
+            throw new FusionException($"--threads: {threads} is no number of threads", ExitCode.Spec);
+        if (threads > 0)
+            set_num_threads(threads);
+    }
+}

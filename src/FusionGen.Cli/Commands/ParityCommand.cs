@@ -1,0 +1,71 @@
+using System.CommandLine;
+using System.Globalization;
+using FusionGen.Cli.Compilation;
+using FusionGen.Cli.Output;
+using FusionGen.Cli.Parity;
+using static TorchSharp.torch;
+
+namespace FusionGen.Cli.Commands;
+
+/// <summary><c>fusiongen parity</c>.</summary>
+internal sealed class ParityCommand : ToolCommand
+{
+    private readonly Option<string> spec;
+    private readonly Option<string?> policy;
+    private readonly Option<string> reference;
+    private readonly Option<string> layout;
+    private readonly Option<string> dtype;
+
+    public ParityCommand()
+        : base(
+            "parity",
+            "Compares a compiled spec with published code on a reference case: logits, loss and every gradient, or every step of a training.\n" +
+            "Every parameter on either side must find its counterpart. Exit code 0 within tolerance, 4 otherwise.",
+            "fusiongen parity --spec auto --reference tests/goldens/pfd_hybrid.safetensors --layout pfd",
+            "fusiongen parity --spec auto --reference tests/goldens/vpt_deep.safetensors --layout vpt --dtype float64",
+            "fusiongen parity --spec my.fusion.yaml --policy my.policy.yaml --reference my-case.safetensors --layout timm")
+    {
+        this.spec = this.Takes(new Option<string>("--spec") { Description = "The spec; 'auto' derives spec and policy from the case.", HelpName = "file", DefaultValueFactory = _ => "auto" });
+        this.policy = this.Takes(CommonOptions.Policy());
+        this.reference = this.Takes(new Option<string>("--reference") { Description = "The reference case, a safetensors file.", HelpName = "file", Required = true });
+        this.layout = this.Takes(new Option<string>("--layout") { Description = "Whose parameter names the case has.", HelpName = string.Join('|', ReferenceLayout.All.Keys), Required = true });
+        this.layout.AcceptOnlyFromAmong([.. ReferenceLayout.All.Keys]);
+        this.dtype = this.Takes(new Option<string>("--dtype") { Description = "Type of our parameters and activations.", HelpName = "float32|float64", DefaultValueFactory = _ => "float32" });
+        this.dtype.AcceptOnlyFromAmong("float32", "float64");
+    }
+
+    public override ExitCode Run(Invocation invocation)
+    {
+        var (terminal, layout) = (invocation.Terminal, invocation.Get(this.layout));
+        using var reference = ReferenceCase.Open(invocation.Get(this.reference));
+        ParityCheck.Require(reference);
+        var compiled = this.Compile(invocation, reference, layout, terminal);
+        var result = ParityCheck.Run(reference, layout, compiled, invocation.Get(this.dtype) == "float64" ? ScalarType.Float64 : ScalarType.Float32);
+
+        var table = Tables.New("quantity", ">largest difference", ">relative to largest", ">allowed", "");
+        foreach (var difference in result.Differences)
+            table.Row(difference.Name, Text(difference.Absolute), Text(difference.Relative), Text(difference.Tolerance), difference.Holds ? "ok" : "too far");
+        terminal.Table(table);
+        foreach (var note in result.Notes)
+            terminal.Line($"not compared: {note}");
+        var failed = result.Differences.Count(difference => !difference.Holds);
+        terminal.Line(failed == 0
+            ? $"{result.Differences.Count} quantities within tolerance"
+            : $"{failed} of {result.Differences.Count} quantities out of tolerance");
+        return failed == 0 ? ExitCode.Ok : ExitCode.Data;
+    }
+
+    private CompiledSpec Compile(Invocation invocation, ReferenceCase reference, string layout, Terminal terminal)
+    {
+        if (invocation.Get(this.spec) != "auto")
+        {
+            var file = SpecFile.Load(invocation.Get(this.spec), [], terminal);
+            return file.Compile(file.Policy(invocation.Get(this.policy), terminal), terminal);
+        }
+        var derived = SpecFile.Parse("the derived spec", ReferenceLayout.SpecOf(reference, layout), terminal);
+        var policy = ReferenceLayout.PolicyOf(reference, layout, derived.Document);
+        return derived.Compile(policy, terminal);
+    }
+
+    private static string Text(double value) => value.ToString("0.0e+0", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,49 @@
+using System.CommandLine;
+using FusionGen.Cli.Runs;
+
+namespace FusionGen.Cli.Commands;
+
+/// <summary><c>fusiongen train</c>.</summary>
+internal sealed class TrainCommand : ToolCommand
+{
+    private readonly ExperimentOptions experiment;
+    private readonly Option<string?> policy;
+    private readonly Option<string?> folder;
+    private readonly Option<long> seed;
+    private readonly Option<bool> scratch;
+
+    public TrainCommand()
+        : base(
+            "train",
+            "Compiles the policy's model, trains it and tests it. Where the run folder holds a search and the spec says 'continue: true', it goes on\n" +
+            "from the supernet's weights; otherwise it starts from scratch. Writes adapter/, summary.csv and report.html.",
+            "fusiongen train specs/sprites.fusion.yaml",
+            "fusiongen train specs/sprites.fusion.yaml --policy other.policy.yaml --scratch --out runs/other",
+            "fusiongen train specs/sprites.fusion.yaml --set train.epochs=30")
+    {
+        this.experiment = new ExperimentOptions(this);
+        this.policy = this.Takes(CommonOptions.Policy());
+        this.seed = this.Takes(CommonOptions.Seed());
+        this.folder = this.Takes(CommonOptions.Out("Run folder, the search's to continue it; runs/SPEC-SEED if not given."));
+        this.scratch = this.Takes(new Option<bool>("--scratch") { Description = "Start from scratch whatever the spec says." });
+    }
+
+    public override ExitCode Run(Invocation invocation)
+    {
+        var (terminal, seed) = (invocation.Terminal, invocation.Get(this.seed));
+        var opened = this.experiment.Open(invocation);
+        var folder = invocation.Get(this.folder) ?? opened.DefaultFolder(seed);
+        var run = new FusionRun(opened, folder, seed);
+        var inFolder = Path.Combine(folder, "policy.yaml");
+        var policy = opened.Spec.Policy(invocation.Get(this.policy) ?? (File.Exists(inFolder) ? inFolder : null), terminal)
+            ?? throw new FusionException($"{opened.Spec.Path}: there is no policy beside it or in {folder}; run 'fusiongen search {opened.Spec.Path}' first, or name one with --policy", ExitCode.Spec);
+        var continues = opened.Spec.Document.Train.Continue && !invocation.Get(this.scratch);
+        if (continues && !run.HasSearch)
+            opened.Tell($"{folder} holds no search to continue from: training from scratch");
+        using var supernet = continues && run.HasSearch ? run.Search().Supernet : null;
+        var outcome = run.Train(policy, supernet);
+        OutcomeTable.Write(terminal, [[outcome]]);
+        terminal.Line($"run folder: {folder}");
+        return ExitCode.Ok;
+    }
+}

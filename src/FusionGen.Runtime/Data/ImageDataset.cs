@@ -1,0 +1,41 @@
+namespace FusionGen.Data;
+
+/// <summary>Labelled pictures, decoded when asked for.</summary>
+public sealed class Split
+{
+    private readonly int[] labels;
+    private readonly Func<int, Picture> read;
+
+    /// <summary>A split of so many labels.</summary>
+    /// <param name="labels">Class of each picture.</param>
+    /// <param name="read">Decodes or renders a picture; called from many threads.</param>
+    public Split(int[] labels, Func<int, Picture> read)
+    {
+        ArgumentNullException.ThrowIfNull(labels);
+        ArgumentNullException.ThrowIfNull(read);
+        this.labels = labels;
+        this.read = read;
+    }
+
+    /// <summary>Number of pictures.</summary>
+    public int Count => this.labels.Length;
+
+    /// <summary>Class of a picture.</summary>
+    public int Label(int index) => this.labels[index];
+
+    /// <summary>The picture itself.</summary>
+    /// <exception cref="FusionException">Its file is unreadable; the message names it.</exception>
+    public Picture Read(int index) => this.read(index);
+}
+
+/// <summary>A classification task.</summary>
+/// <param name="Name">What reports call it.</param>
+/// <param name="ClassNames">Name of each class.</param>
+/// <param name="Train">What is trained on.</param>
+/// <param name="Val">What is selected on, and what α steps on.</param>
+/// <param name="Test">What accuracy is reported on; empty where the source has none.</param>
+public sealed record ImageDataset(string Name, IReadOnlyList<string> ClassNames, Split Train, Split Val, Split Test)
+{
+    /// <summary>Number of classes.</summary>
+    public int Classes => this.ClassNames.Count;
+}

@@ -1,0 +1,62 @@
+using FusionGen.Search;
+
+namespace FusionGen;
+
+/// <summary>What is known of a generated network before anything runs; every network carries the plan of its spec.</summary>
+public sealed record NetworkPlan
+{
+    /// <summary>Name of the model.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>SHA-256 of the spec's meaning (not its text), hex.</summary>
+    public required string SpecHash { get; init; }
+
+    /// <summary>Backbone family: <c>vit</c>, <c>swin</c>.</summary>
+    public required string Family { get; init; }
+
+    /// <summary>Side of the square input in pixels.</summary>
+    public required int ImageSize { get; init; }
+
+    /// <summary>Rows a block sees, class token included.</summary>
+    public required int Tokens { get; init; }
+
+    /// <summary>Channels of a token.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>Blocks.</summary>
+    public required int Depth { get; init; }
+
+    /// <summary>Classes of the head.</summary>
+    public required int Classes { get; init; }
+
+    /// <summary>Parameters of the frozen backbone.</summary>
+    public required long BackboneParameters { get; init; }
+
+    /// <summary>Tuned parameters without the head.</summary>
+    public required long TunedParameters { get; init; }
+
+    /// <summary>Parameters of the head.</summary>
+    public required long HeadParameters { get; init; }
+
+    /// <summary>Multiply-adds of one forward pass of one image.</summary>
+    public required long Macs { get; init; }
+
+    /// <summary>Bytes a training step keeps for the backward pass, per image.</summary>
+    public required long ActivationBytesPerImage { get; init; }
+
+    /// <summary>How the spec says to search.</summary>
+    public required SearchSettings Search { get; init; }
+
+    /// <summary>How the spec says to train.</summary>
+    public required TrainSettings Train { get; init; }
+
+    /// <summary>Default data source; empty for none.</summary>
+    public string Data { get; init; } = "";
+
+    /// <summary>Weights file of the backbone, relative to the spec; empty for none.</summary>
+    public string Weights { get; init; } = "";
+
+    /// <summary>Tuned share, head included, of backbone plus tuned (VPT's convention).</summary>
+    public double TunedShare => (this.TunedParameters + this.HeadParameters) /
+        (double)(this.BackboneParameters + this.TunedParameters + this.HeadParameters);
+}

@@ -1,0 +1,53 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace FusionGen.Training;
+
+/// <summary>
+/// Adam (Kingma and Ba 2015) with decay in the gradient (<see cref="OptimizerKind.Adam"/>), decoupled from it as in Loshchilov and Hutter 2019
+/// (<see cref="OptimizerKind.AdamW"/>), or as VPT's own variant has it (<see cref="OptimizerKind.VptAdamW"/>): ε is 1e-6 and added to √v before
+/// the bias correction, and decay shrinks the updated weight.
+/// </summary>
+internal sealed class Adam : Optimizer
+{
+    private const double Epsilon = 1e-8;
+    private const double VptEpsilon = 1e-6;
+
+    private readonly Tensor[] first;
+    private readonly Tensor[] second;
+
+    public Adam(IReadOnlyList<OptimizedParameter> parameters, OptimizerSettings settings)
+        : base(parameters, settings)
+    {
+        this.first = this.Zeros();
+        this.second = this.Zeros();
+    }
+
+    private protected override void Step(int index, Parameter parameter, Tensor gradient, long step, double decay)
+    {
+        var (kind, beta1, beta2) = (this.Settings.Kind, this.Settings.Beta1, this.Settings.Beta2);
+        if (kind == OptimizerKind.Adam && decay != 0)
+            gradient = gradient.add(parameter, alpha: decay);
+        else if (kind == OptimizerKind.AdamW && decay != 0)
+            parameter.mul_(1 - (this.LearningRate * decay));
+        this.first[index].mul_(beta1).add_(gradient, alpha: 1 - beta1);
+        this.second[index].mul_(beta2).addcmul_(gradient, gradient, value: 1 - beta2);
+        var correction1 = 1 - Math.Pow(beta1, step);
+        var correction2 = Math.Sqrt(1 - Math.Pow(beta2, step));
+        var rate = this.LearningRate / correction1;
+        var denominator = this.second[index].sqrt();
+        if (kind == OptimizerKind.VptAdamW)
+        {
+            parameter.addcdiv_(this.first[index], denominator.add_(VptEpsilon), value: -rate * correction2);
+            if (decay != 0)
+                parameter.mul_(1 - (this.LearningRate * decay));
+        }
+        else
+        {
+            parameter.addcdiv_(this.first[index], denominator.div_(correction2).add_(Epsilon), value: -rate);
+        }
+    }
+
+    private protected override IEnumerable<(string Kind, Tensor Value)> Buffers(int index) =>
+        [("moment1", this.first[index]), ("moment2", this.second[index])];
+}

@@ -1,0 +1,67 @@
+namespace FusionGen;
+
+/// <summary>Kinds of optimizer.</summary>
+public enum OptimizerKind
+{
+    /// <summary>Adam with decoupled weight decay.</summary>
+    AdamW,
+
+    /// <summary>Adam with weight decay added to the gradient (as DARTS steps α).</summary>
+    Adam,
+
+    /// <summary>Stochastic gradient descent with momentum, weight decay added to the gradient.</summary>
+    Sgd,
+
+    /// <summary>VPT's own AdamW: ε 1e-6 before the bias correction, decay after the update.</summary>
+    VptAdamW,
+}
+
+/// <summary>An optimizer and its constants.</summary>
+public sealed record OptimizerSettings
+{
+    /// <summary>The kind.</summary>
+    public OptimizerKind Kind { get; init; } = OptimizerKind.AdamW;
+
+    /// <summary>Peak learning rate.</summary>
+    public double LearningRate { get; init; } = 1e-3;
+
+    /// <summary>Weight decay.</summary>
+    public double WeightDecay { get; init; } = 0.01;
+
+    /// <summary>Momentum of SGD.</summary>
+    public double Momentum { get; init; } = 0.9;
+
+    /// <summary>Adam's decay of the first moment.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Adam's decay of the second moment.</summary>
+    public double Beta2 { get; init; } = 0.999;
+}
+
+/// <summary>Settings of training a found model; the generated plan holds the spec's.</summary>
+public sealed record TrainSettings
+{
+    /// <summary>Epochs.</summary>
+    public int Epochs { get; init; } = 10;
+
+    /// <summary>Images of a step.</summary>
+    public int Batch { get; init; } = 64;
+
+    /// <summary>Epochs of linear learning-rate warm-up (from scratch only).</summary>
+    public int Warmup { get; init; }
+
+    /// <summary>Continue from the supernet's weights on the search's cosine (the authors' second phase) instead of a fresh start.</summary>
+    public bool Continue { get; init; } = true;
+
+    /// <summary>The optimizer.</summary>
+    public OptimizerSettings Optimizer { get; init; } = new();
+
+    /// <summary>Largest norm of the gradient; 0 for no clipping.</summary>
+    public double Clip { get; init; }
+
+    /// <summary>Preprocessing by name: <c>pfd</c>, <c>vpt-vtab</c> or <c>vpt-fgvc</c>.</summary>
+    public string Preprocessing { get; init; } = "pfd";
+
+    /// <summary>Normalization by name: <c>imagenet</c> or <c>half</c>.</summary>
+    public string Normalization { get; init; } = "imagenet";
+}

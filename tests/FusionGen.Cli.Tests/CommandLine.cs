@@ -1,0 +1,25 @@
+using FusionGen.Cli.Output;
+
+namespace FusionGen.Cli.Tests;
+
+/// <summary>Runs command lines in this process.</summary>
+internal static class CommandLine
+{
+    /// <summary>What a command line came to.</summary>
+    public sealed record Result(int Code, string Output, string Errors);
+
+    /// <summary>Runs it as a pipe would see it.</summary>
+    public static Result Run(params string[] arguments) => Run(default, arguments);
+
+    /// <summary>Runs it as a pipe would see it, until cancelled.</summary>
+    public static Result Run(CancellationToken cancellation, params string[] arguments)
+    {
+        using var output = new StringWriter();
+        using var errors = new StringWriter();
+        var code = Tool.Run(arguments, new Terminal(output, errors), cancellation);
+        return new Result(code, output.ToString(), errors.ToString());
+    }
+
+    /// <summary>A file of the shared goldens.</summary>
+    public static string Golden(string name) => Path.Combine(TestContext.CurrentContext.TestDirectory, "goldens", $"{name}.safetensors");
+}

@@ -1,0 +1,62 @@
+namespace FusionGen.Cli.Tests;
+
+/// <summary>What is known before anything runs, in numbers that can be checked by hand.</summary>
+[TestFixture]
+internal sealed class ExplainTests
+{
+    [Test]
+    public void Tables_hold_parameters_that_follow_from_the_sizes()
+    {
+        using var project = new TinyProject();
+        var result = CommandLine.Run("explain", project.Spec);
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        Assert.Multiple(() =>
+        {
+            // Two prompts of width 16 in each of two layers; cross-attention shares 4·16·4 weights.
+            Assert.That(result.Output, Does.Match(@"add in all layers\s+64\s+34\s"));
+            Assert.That(result.Output, Does.Match(@"cross in all layers\s+320\s+34\s"));
+            Assert.That(result.Output, Does.Match(@"cross\s+cross-attention\s+32 \+ 256 shared"));
+            Assert.That(result.Output, Does.Contain("no policy yet"));
+        });
+    }
+
+    [Test]
+    public void The_graph_lists_shapes_and_what_differs_between_images()
+    {
+        using var project = new TinyProject();
+        var result = CommandLine.Run("explain", project.Spec, "--graph");
+        Assert.That(result.Output, Does.Match(@"logits\s+Linear\s+\(B, 2\)\s+per image"));
+    }
+
+    [Test]
+    public void Generated_files_are_written_and_the_same_each_time()
+    {
+        using var project = new TinyProject();
+        Assert.That(CommandLine.Run("gen", project.Spec, "--out", project.At("a")).Code, Is.Zero);
+        Assert.That(CommandLine.Run("gen", project.Spec, "--out", project.At("b")).Code, Is.Zero);
+        var files = Directory.GetFiles(project.At("a")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal).ToArray();
+        Assert.That(files, Does.Contain("FusionGen.Tests.Tiny.Supernet.g.cs"));
+        foreach (var file in files)
+            Assert.That(File.ReadAllText(project.At("b", file)), Is.EqualTo(File.ReadAllText(project.At("a", file))));
+    }
+
+    [Test]
+    public void The_schema_is_json() => Assert.That(System.Text.Json.JsonDocument.Parse(CommandLine.Run("schema").Output).RootElement.GetProperty("title").GetString(), Is.EqualTo("FusionGen spec"));
+
+    [Test]
+    public void The_doctor_knows_the_library_it_runs_on()
+    {
+        var result = CommandLine.Run("doctor");
+        Assert.That(result.Code, Is.Zero, result.Output);
+        Assert.That(result.Output, Does.Contain("libtorch").And.Contain(TorchSharp.torch.__version__));
+    }
+
+    [Test]
+    public void The_bench_times_every_step()
+    {
+        using var project = new TinyProject();
+        var result = CommandLine.Run("bench", project.Spec, "--steps", "1");
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        Assert.That(result.Output, Does.Contain("search: weights").And.Contain("search: α").And.Contain("training").And.Contain("forward"));
+    }
+}

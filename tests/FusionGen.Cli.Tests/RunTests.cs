@@ -1,0 +1,117 @@
+using System.Text.Json;
+using FusionGen.Weights;
+
+namespace FusionGen.Cli.Tests;
+
+/// <summary>The whole path on a spec of seconds: search, policy, rebuild, train, evaluate, predict, report.</summary>
+[TestFixture]
+internal sealed class RunTests
+{
+    [Test]
+    public void A_run_with_every_control_leaves_a_complete_folder_behind()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        var run = project.At("run");
+        var result = CommandLine.Run("run", project.Spec, "--weights", "none", "--controls", "linear,single,none", "--out", run, "--write-policy");
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        string[] files = ["spec.lock.yaml", "env.json", "metrics.jsonl", "alpha.csv", "policy.yaml", "summary.csv", "report.html", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"];
+        Assert.Multiple(() =>
+        {
+            Assert.That(files.Where(file => !File.Exists(Path.Combine(run, file))), Is.Empty);
+            Assert.That(result.Output, Does.Contain("found policy").And.Contain("add in all layers").And.Contain("cross in all layers").And.Contain("linear probe").And.Contain("head alone"));
+            Assert.That(File.ReadAllText(project.At("tiny.policy.yaml")), Is.EqualTo(File.ReadAllText(Path.Combine(run, "policy.yaml"))));
+            Assert.That(File.ReadAllText(Path.Combine(run, "report.html")), Does.Contain("<svg").And.Contain("top1 of linear probe"));
+            Assert.That(CommandLine.Run("check", project.Spec).Errors, Is.Empty);
+        });
+    }
+
+    [Test]
+    public void Search_and_train_in_two_commands_give_what_run_gives()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        string[] common = [project.Spec, "--weights", "none", "--threads", "1", "--out"];
+        Succeed(["run", .. common, project.At("one")]);
+        Succeed(["search", .. common, project.At("two")]);
+        Succeed(["train", .. common, project.At("two")]);
+        using var one = SafeTensors.Open(project.At("one", "adapter", "adapter_model.safetensors"));
+        using var two = SafeTensors.Open(project.At("two", "adapter", "adapter_model.safetensors"));
+        Assert.That(two.Digest(), Is.EqualTo(one.Digest()));
+    }
+
+    [Test]
+    public void A_trained_adapter_evaluates_and_predicts()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        string[] longer = ["--set", "train.epochs=20", "--set", "search.epochs=4"];
+        Succeed(["run", project.Spec, "--weights", "none", "--out", project.At("run"), .. longer]);
+        string[] trained = [project.Spec, "--weights", "none", "--adapter", project.At("run", "adapter")];
+        var evaluated = Succeed(["eval", .. trained]);
+        var predicted = Succeed(["predict", project.Spec, Path.Combine(project.Images, "test", "red", "00.png"), "--weights", "none", "--adapter", project.At("run", "adapter"), "--top", "2"]);
+        Assert.That(evaluated, Does.Contain("images, test: top-1 100.0 %"), "red and blue squares are told apart");
+        Assert.That(predicted, Does.Contain("00.png: red ").And.Contain(", blue "));
+    }
+
+    [Test]
+    public void Several_seeds_come_to_one_table()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        var output = Succeed(["run", project.Spec, "--weights", "none", "--seeds", "0,1", "--out", project.At("runs")]);
+        Assert.That(output, Does.Contain("±").And.Contain("policy, seed 1:"));
+        Assert.That(File.ReadAllLines(project.At("runs", "summary.csv")), Has.Length.EqualTo(3));
+        Assert.That(File.Exists(project.At("runs", "seed-1", "report.html")));
+    }
+
+    [Test]
+    public void Pretrained_weights_carry_their_making_and_load()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        var spec = project.At("backbone.fusion.yaml");
+        File.WriteAllText(spec, "fusiongen: 1\nmodel: Backbone\nnamespace: A\nbackbone: { family: vit, image: 16, patch: 8, width: 16, depth: 2, heads: 2, mlp: 32 }\nclasses: 8\ntune: all\n");
+        var weights = project.At("backbone.safetensors");
+        Succeed(["pretrain", spec, "--out", weights, "--steps", "3", "--batch", "4", "--warmup", "1", "--course", "1", "--seed", "5"]);
+        using (var file = SafeTensors.Open(weights))
+        {
+            Assert.That(file.Metadata["command"], Does.Contain("--seed 5"));
+            Assert.That(file.Metadata, Does.ContainKey("accuracy").And.ContainKey("hours"));
+            Assert.That(file.Has("head.weight"), Is.False);
+        }
+        Succeed(["search", project.Spec, "--weights", weights, "--out", project.At("run")]);
+        using var environment = JsonDocument.Parse(File.ReadAllText(project.At("run", "env.json")));
+        Assert.That(environment.RootElement.GetProperty("weights_sha256").GetString(), Has.Length.EqualTo(64));
+    }
+
+    [Test]
+    public void The_environment_names_the_command_and_the_seed()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        Succeed(["search", project.Spec, "--weights", "none", "--out", project.At("run"), "--seed", "7"]);
+        using var environment = JsonDocument.Parse(File.ReadAllText(project.At("run", "env.json")));
+        Assert.That(environment.RootElement.GetProperty("seed").GetString(), Is.EqualTo("7"));
+        Assert.That(environment.RootElement.GetProperty("command").GetString(), Does.StartWith("fusiongen search "));
+    }
+
+    [Test]
+    public void A_report_is_rendered_anew_to_the_byte()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        Succeed(["run", project.Spec, "--weights", "none", "--out", project.At("run")]);
+        var before = File.ReadAllText(project.At("run", "report.html"));
+        File.Delete(project.At("run", "report.html"));
+        Succeed(["report", project.At("run")]);
+        Assert.That(File.ReadAllText(project.At("run", "report.html")), Is.EqualTo(before));
+    }
+
+    private static string Succeed(string[] arguments)
+    {
+        var result = CommandLine.Run(arguments);
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        return result.Output;
+    }
+}

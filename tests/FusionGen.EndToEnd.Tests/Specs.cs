@@ -1,0 +1,51 @@
+using FusionGen.Compiler;
+using FusionGen.Compiler.Operators;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.EndToEnd.Tests;
+
+/// <summary>Small specs for tests, and operators by kind with chosen options.</summary>
+internal static class Specs
+{
+    /// <summary>An operator whose options are the kind's defaults but for the given ones.</summary>
+    public static OperatorSpec Operator(string kind, params (string Name, double Value)[] options) => new(
+        kind,
+        kind,
+        EquatableArray.Of<OptionValue>([.. OperatorCatalogue.Get(kind).Options.Select(schema => new OptionValue(
+            schema.Name,
+            options.Any(option => option.Name == schema.Name) ? options.First(option => option.Name == schema.Name).Value : schema.Default)),
+            new OptionValue("cost", double.NaN)]));
+
+    /// <summary>A ViT of 32×32 images in 8×8 patches, 48 channels, 4 heads: every operator is a candidate of every layer.</summary>
+    public static SpecDocument Tiny(int depth = 3, bool share = true, Pooling pool = Pooling.Cls) => Of(
+        new BackboneSpec { Family = "vit", Image = 32, Patch = 8, Width = 48, Depth = depth, Heads = 4, Mlp = 96, Pool = pool }, share);
+
+    /// <summary>A Swin of two stages with shifted windows, the second of which does not tile.</summary>
+    public static SpecDocument TinySwin() => Of(
+        new BackboneSpec
+        {
+            Family = "swin", Image = 48, Patch = 4, Width = 32, Depth = 4, Heads = 2, Mlp = 128, Window = 4,
+            Depths = EquatableArray.Of(2, 2), StageHeads = EquatableArray.Of(2, 4),
+        }, share: true, withPrefix: true);
+
+    private static SpecDocument Of(BackboneSpec backbone, bool share, bool withPrefix = true)
+    {
+        var shared = ("share", share ? 1.0 : 0.0);
+        var operators = new List<OperatorSpec>
+        {
+            Operator("none"), Operator("add"), Operator("affine", shared), Operator("concat", ("identity", 2), shared), Operator("cross-attention", shared),
+        };
+        if (withPrefix)
+            operators.Add(Operator("prefix"));
+        return new SpecDocument
+        {
+            Model = "Tiny",
+            Namespace = "FusionGen.Generated",
+            Classes = 7,
+            Backbone = backbone,
+            Prompts = new PromptSpec { Tokens = 5 },
+            Operators = operators.ToEquatableArray(),
+            Layers = Enumerable.Repeat(new LayerSpec(operators.Select(o => o.Name).ToEquatableArray()), backbone.Depth).ToEquatableArray(),
+        };
+    }
+}

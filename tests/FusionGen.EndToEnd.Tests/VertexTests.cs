@@ -1,0 +1,91 @@
+using FusionGen.Cli.Compilation;
+using FusionGen.Compiler;
+using FusionGen.Compiler.Spec;
+using static TorchSharp.torch;
+
+namespace FusionGen.EndToEnd.Tests;
+
+/// <summary>A supernet at a vertex of its mixture is the discretised model, to the bit.</summary>
+public sealed class VertexTests
+{
+    private static IEnumerable<TestCaseData> Cases()
+    {
+        // Every kind alone with shared weights; every kind in company with weights of its own; the other pooling; the other family.
+        var kinds = Specs.Tiny().Operators.Count;
+        for (var kind = 0; kind < kinds; kind++)
+        {
+            yield return Case("shared", Specs.Tiny(), kind, step: 0);
+            yield return Case("unshared", Specs.Tiny(share: false), kind, step: 1);
+        }
+        yield return Case("mean", Specs.Tiny(pool: Pooling.Mean), 3, step: 1);
+        yield return Case("swin", Specs.TinySwin(), 1, step: 1);
+        yield return Case("swin", Specs.TinySwin(), 5, step: 1);
+    }
+
+    private static TestCaseData Case(string name, SpecDocument spec, int first, int step)
+    {
+        var choices = Enumerable.Range(0, spec.Layers.Count).Select(layer => (first + (step * layer)) % spec.Operators.Count).ToArray();
+        return new TestCaseData(spec, choices).SetName($"{name}: {string.Join(", ", choices.Select(choice => spec.Operators[choice].Name))}");
+    }
+
+    [TestCaseSource(nameof(Cases))]
+    public void Supernet_at_a_vertex_is_the_model(SpecDocument spec, int[] choices)
+    {
+        var names = choices.Select((choice, layer) => spec.Layers[layer].Candidates[choice]).ToEquatableArray();
+        var compiled = CompiledSpec.Compile(spec, new PolicyDocument(spec.Model, SpecHash.Of(spec), names));
+        using var supernet = compiled.CreateSupernet();
+        using var model = compiled.CreateModel();
+        Randomize(supernet);
+        model.CopyFrom(supernet);
+        using var guard = no_grad();
+        using var images = Images(spec);
+        using var vertex = supernet.Vertex(choices);
+        using var expected = model.forward(images);
+        using var actual = supernet.Forward(images, supernet.Table, vertex);
+        Assert.That(actual.data<float>().ToArray(), Is.EqualTo(expected.data<float>().ToArray()));
+        Assert.That(expected.isfinite().all().item<bool>(), Is.True);
+    }
+
+    [Test]
+    public void Prefix_fades_to_nothing_and_grows_to_vpt()
+    {
+        var spec = Specs.Tiny() with
+        {
+            Layers = Enumerable.Repeat(new LayerSpec(EquatableArray.Of("none", "prefix")), 3).ToEquatableArray(),
+        };
+        var compiled = CompiledSpec.Compile(spec, null);
+        using var supernet = compiled.CreateSupernet(dtype: ScalarType.Float64);
+        Randomize(supernet);
+        using var guard = no_grad();
+        using var images = Images(spec).to(ScalarType.Float64);
+        using var none = supernet.Forward(images, supernet.Table, supernet.Vertex([0, 0, 0]));
+        foreach (var layer in Enumerable.Range(0, 3))
+            supernet[$"architecture.{layer}"].copy_(tensor(new[] { 30.0, 0.0 }));
+        using var faded = supernet.forward(images);
+        Assert.That((faded - none).abs().max().item<double>(), Is.LessThan(1e-9));
+        foreach (var layer in Enumerable.Range(0, 3))
+            supernet[$"architecture.{layer}"].copy_(tensor(new[] { 0.0, 0.0 }));
+        using var half = supernet.forward(images);
+        Assert.That((half - none).abs().max().item<double>(), Is.GreaterThan(1e-3));
+    }
+
+    internal static Tensor Images(SpecDocument spec, int batch = 3)
+    {
+        var random = SplitMix.For(7, "images");
+        var side = spec.Backbone.Image;
+        return tensor(Enumerable.Range(0, batch * 3 * side * side).Select(_ => (float)random.NextGaussian()).ToArray(), [batch, 3, side, side]);
+    }
+
+    /// <summary>Random values everywhere, zero-initialised weights included, so that no operator is accidentally the identity.</summary>
+    internal static void Randomize(FusionNetwork network)
+    {
+        using var guard = no_grad();
+        foreach (var (spec, parameter) in network.Specs.Zip(network.Table))
+        {
+            var random = SplitMix.For(11, spec.Name);
+            var norm = spec.Name.Contains("norm", StringComparison.Ordinal) && spec.Name.EndsWith("weight", StringComparison.Ordinal);
+            var values = Enumerable.Range(0, (int)spec.Count).Select(_ => (float)((random.NextGaussian() * 0.3) + (norm ? 1 : 0))).ToArray();
+            parameter.copy_(tensor(values, [.. spec.Shape]));
+        }
+    }
+}
