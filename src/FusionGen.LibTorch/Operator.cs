@@ -12,10 +12,10 @@ internal sealed unsafe class Operator(string name, string overload = "")
     /// <summary>Longest tuple an operator in use returns.</summary>
     private const int MaxResults = 4;
 
-    private nint handle;
+    private readonly Lazy<nint> handle = new(() => Native.Find(name, overload, out var found) == 0 ? found : 0);
 
     /// <summary>Whether this libtorch has the operator.</summary>
-    public bool Exists => this.handle != 0 || Native.Find(name, overload, out this.handle) == 0;
+    public bool Exists => this.handle.Value != 0;
 
     /// <summary>The only result.</summary>
     public Tensor Call(params ReadOnlySpan<Argument> arguments)
@@ -91,9 +91,9 @@ internal sealed unsafe class Operator(string name, string overload = "")
 
     private int Run(Value* arguments, int count, Value* results, int room)
     {
-        if (this.handle == 0)
-            Native.Check(Native.Find(name, overload, out this.handle));
-        Native.Check(Native.Call(this.handle, arguments, count, results, room, out var returned));
+        if (!this.Exists)
+            throw new NotSupportedException($"libtorch {__version__} has no operator {name}{(overload.Length == 0 ? "" : ".")}{overload}");
+        Native.Check(Native.Call(this.handle.Value, arguments, count, results, room, out var returned));
         return returned;
     }
 

@@ -71,7 +71,7 @@ internal sealed class RunTests
         using var project = new TinyProject();
         project.WriteImages();
         var spec = project.At("backbone.fusion.yaml");
-        File.WriteAllText(spec, "fusiongen: 1\nmodel: Backbone\nnamespace: A\nbackbone: { family: vit, image: 16, patch: 8, width: 16, depth: 2, heads: 2, mlp: 32 }\nclasses: 8\ntune: all\n");
+        File.WriteAllText(spec, "fusiongen: 1\nmodel: Backbone\nnamespace: A\nbackbone: { family: vit, image: 16, patch: 8, width: 16, depth: 2, heads: 2, mlp: 32 }\nclasses: 32\ntune: all\n");
         var weights = project.At("backbone.safetensors");
         Succeed(["pretrain", spec, "--out", weights, "--steps", "3", "--batch", "4", "--warmup", "1", "--course", "1", "--seed", "5"]);
         using (var file = SafeTensors.Open(weights))

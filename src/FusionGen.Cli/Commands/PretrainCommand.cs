@@ -30,7 +30,7 @@ internal sealed class PretrainCommand : ToolCommand
         : base(
             "pretrain",
             "Pretrains a backbone on formula-driven images (fractals and contours, drawn on the fly), where no pretrained weights can be had.\n" +
-            "The spec says 'tune: all' and has no operators; its classes are the classes of the images. Ctrl-C saves; the same command continues.",
+            "The spec says 'tune: all' and has no operators; its classes are all there is to tell of an image: kinds, columns, rows and directions. Ctrl-C saves; the same command continues.",
             "fusiongen pretrain specs/backbones/vit-nano-64.fusion.yaml --out specs/backbones/vit-nano-64.safetensors --steps 6000",
             "fusiongen pretrain specs/backbones/vit-nano-64.fusion.yaml --set backbone.depth=4 --keep-head --out shallow.safetensors",
             "fusiongen pretrain specs/backbones/vit-nano-64.fusion.yaml --grow shallow.safetensors --steps 500 --course 0 --lr 5e-4",
@@ -57,7 +57,7 @@ internal sealed class PretrainCommand : ToolCommand
         if (file.Document.Tune != TuneScope.All)
             throw new FusionException($"{file.Path}: pretraining needs a spec with 'tune: all'", ExitCode.Spec);
         if (file.Document.Classes < FractalImages.FewestClasses || file.Document.Backbone.Image < FractalImages.SmallestSize)
-            throw new FusionException($"{file.Path}: pretraining draws images of at least {FractalImages.FewestClasses} classes and {FractalImages.SmallestSize} pixels a side", ExitCode.Spec);
+            throw new FusionException($"{file.Path}: pretraining draws images of at least {FractalImages.FewestClasses} classes (kinds, columns, rows and directions) and {FractalImages.SmallestSize} pixels a side", ExitCode.Spec);
         var path = invocation.Get(this.path) ?? Path.Combine(Path.GetDirectoryName(file.Path) ?? "", file.Name + ".safetensors");
         var settings = Defaults with
         {
@@ -79,14 +79,14 @@ internal sealed class PretrainCommand : ToolCommand
             {
                 ["format"] = "pt",
                 ["command"] = $"fusiongen {string.Join(' ', invocation.Parse.Tokens.Select(token => token.Value))}",
-                ["images"] = $"{file.Document.Classes} classes of formula-driven fractals and contours",
+                ["images"] = "formula-driven fractals and contours, told apart by kind, place and direction",
                 ["normalization"] = settings.Normalization.Name,
                 ["settings"] = settings.ToString(),
                 ["hours"] = result.Elapsed.TotalHours.ToString("0.00", CultureInfo.InvariantCulture),
-                ["accuracy"] = result.Accuracy.ToString("0.000", CultureInfo.InvariantCulture),
+                ["accuracy"] = result.Accuracies.ToString(),
             });
         File.Delete(path + ".checkpoint");
-        terminal.Line($"{path}: accuracy {Numbers.Percent(result.Accuracy)} on {settings.HeldOut} images never seen, after {Numbers.Duration(result.Elapsed.TotalSeconds)}");
+        terminal.Line($"{path}: {result.Accuracies} on {settings.HeldOut} images never seen, after {Numbers.Duration(result.Elapsed.TotalSeconds)}");
         return ExitCode.Ok;
     }
 

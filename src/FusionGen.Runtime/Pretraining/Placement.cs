@@ -11,17 +11,16 @@ internal readonly record struct Placement(Vector2 Centre, float Radius, float An
     /// <param name="smallest">Smallest radius, as a part of the side.</param>
     /// <param name="largest">Largest radius, likewise.</param>
     /// <param name="reach">Extent of the shape in radii.</param>
-    /// <param name="turn">Largest angle.</param>
     /// <param name="variety">0 for the middle of every range, 1 for all of it.</param>
-    public static Placement Draw(SplitMix random, int size, float smallest, float largest, float reach, float turn, float variety)
+    public static Placement Draw(SplitMix random, int size, float smallest, float largest, float reach, float variety)
     {
         var radius = 0.5f * size * (smallest + largest + (variety * random.NextSigned() * (largest - smallest)));
         var room = variety * MathF.Max(0.08f * size, (0.5f * size) - (0.8f * reach * radius));
         return new Placement(
             new Vector2((0.5f * size) + (random.NextSigned() * room), (0.5f * size) + (random.NextSigned() * room)),
             radius,
-            random.NextSigned() * turn * variety,
-            1 + (random.NextSigned() * 0.12f * variety),
+            random.NextSigned() * MathF.PI * variety,
+            MathF.Exp(random.NextSigned() * 0.3f * variety),
             random.NextSingle() < 0.5f * variety);
     }
 

@@ -43,18 +43,33 @@ public sealed record PretrainSettings
 /// <param name="Step">Steps done.</param>
 /// <param name="Steps">Steps to do.</param>
 /// <param name="Loss">Mean of the steps since the last report.</param>
-/// <param name="Accuracy">Likewise, on images never seen before.</param>
+/// <param name="Accuracies">Of each factor likewise, on images never seen before.</param>
 /// <param name="Rate">Images per second of this run.</param>
 /// <param name="Left">Time left at this rate.</param>
-public sealed record PretrainProgress(int Step, int Steps, double Loss, double Accuracy, double Rate, TimeSpan Left)
+public sealed record PretrainProgress(int Step, int Steps, double Loss, FactorAccuracies Accuracies, double Rate, TimeSpan Left)
 {
     /// <inheritdoc/>
     public override string ToString() => string.Create(
         System.Globalization.CultureInfo.InvariantCulture,
-        $"step {this.Step}/{this.Steps}  loss {this.Loss:F3}  accuracy {this.Accuracy:P1}  {this.Rate:F0} images/s  {this.Left:hh\\:mm\\:ss} left");
+        $"step {this.Step}/{this.Steps}  loss {this.Loss:F3}  {this.Accuracies}  {this.Rate:F0} images/s  {this.Left:hh\\:mm\\:ss} left");
 }
 
 /// <summary>What pretraining ended with.</summary>
-/// <param name="Accuracy">On held-out images.</param>
+/// <param name="Accuracies">Of each factor on held-out images.</param>
 /// <param name="Elapsed">Time of all runs together.</param>
-public sealed record PretrainResult(double Accuracy, TimeSpan Elapsed);
+public sealed record PretrainResult(FactorAccuracies Accuracies, TimeSpan Elapsed);
+
+/// <summary>The share of images of which each factor was told rightly.</summary>
+/// <param name="Shares">Factors and shares, in the factors' order.</param>
+public sealed record FactorAccuracies(IReadOnlyList<(ImageFactor Factor, double Share)> Shares)
+{
+    internal FactorAccuracies(IReadOnlyList<ImageFactor> factors, IEnumerable<int[]> correct, int images)
+        : this([.. factors.Select((factor, i) => (factor, correct.Sum(counts => counts[i]) / (double)images))])
+    {
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Join(
+        "  ",
+        this.Shares.Select(share => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{share.Factor.Name} {100 * share.Share:F1} %")));
+}

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace FusionGen.Pretraining;
 
 /// <summary>
-/// Trains every parameter of a network to tell the classes of <see cref="FractalImages"/> apart. Data-parallel by slice: threads that never
+/// Trains every parameter of a network to tell the factors of <see cref="FractalImages"/>: one cross-entropy each, added. Data-parallel by slice: threads that never
 /// wait for one another within a step take slices of the batch forward and backward, each with one library thread, which at these sizes is
 /// faster than all threads on one slice; and because slices, not threads, fix the order of every sum, so they fix the result.
 /// </summary>
@@ -68,20 +68,20 @@ public sealed class Pretrainer
         }
     }
 
-    /// <summary>Accuracy on held-out images.</summary>
-    public double Evaluate()
+    /// <summary>Accuracies on held-out images.</summary>
+    public FactorAccuracies Evaluate()
     {
         var slices = (this.settings.HeldOut + this.settings.Slice - 1) / this.settings.Slice;
-        var correct = new int[slices];
+        var correct = new int[slices][];
         this.InParallel(slices, slice =>
         {
             using var guard = no_grad();
             using var scope = NewDisposeScope();
             var start = slice * this.settings.Slice;
             var (inputs, labels) = this.Draw(HeldOutFrom + start, Math.Min(this.settings.Slice, this.settings.HeldOut - start), variety: 1);
-            correct[slice] = Correct(this.network.forward(inputs), labels);
+            correct[slice] = this.Correct(this.network.forward(inputs), labels);
         });
-        return correct.Sum() / (double)this.settings.HeldOut;
+        return new(this.images.Factors, correct, this.settings.HeldOut);
     }
 
     private PretrainResult Train(string checkpoint, Action<PretrainProgress>? report, CancellationToken stop)
@@ -92,12 +92,12 @@ public sealed class Pretrainer
         for (var step = first; step < this.settings.Steps; step++)
         {
             optimizer.LearningRate = this.LearningRate(step);
-            var (loss, accuracy) = this.Step(step, optimizer);
+            var (loss, accuracies) = this.Step(step, optimizer);
             if (!double.IsFinite(loss))
                 throw new FusionException(Invariant($"pretraining diverged at step {step} (loss {loss}); lower the learning rate of {optimizer.LearningRate:G3}"), ExitCode.Diverged);
             var done = step + 1;
             var rate = (done - first) * this.settings.Batch / clock.Elapsed.TotalSeconds;
-            report?.Invoke(new(done, this.settings.Steps, loss, accuracy, rate, TimeSpan.FromSeconds((this.settings.Steps - done) * (double)this.settings.Batch / rate)));
+            report?.Invoke(new(done, this.settings.Steps, loss, accuracies, rate, TimeSpan.FromSeconds((this.settings.Steps - done) * (double)this.settings.Batch / rate)));
             if (done % this.settings.CheckpointEvery == 0 || done == this.settings.Steps || stop.IsCancellationRequested)
                 this.Save(checkpoint, optimizer, done, before + clock.Elapsed);
             if (stop.IsCancellationRequested && done < this.settings.Steps)
@@ -115,22 +115,22 @@ public sealed class Pretrainer
     }
 
     /// <summary>One step; loss and accuracy are of the weights before it.</summary>
-    private (double Loss, double Accuracy) Step(int step, Optimizer optimizer)
+    private (double Loss, FactorAccuracies Accuracies) Step(int step, Optimizer optimizer)
     {
         var (batch, size) = (this.settings.Batch, this.settings.Slice);
         var variety = this.settings.Course == 0 ? 1 : Math.Min(1, step / (float)this.settings.Course);
-        var results = new (double Loss, int Correct, IReadOnlyList<Tensor?> Gradients)[(batch + size - 1) / size];
+        var results = new (double Loss, int[] Correct, IReadOnlyList<Tensor?> Gradients)[(batch + size - 1) / size];
         this.InParallel(results.Length, slice =>
         {
             using var scope = NewDisposeScope();
             var start = slice * size;
             var (inputs, labels) = this.Draw(((long)step * batch) + start, Math.Min(size, batch - start), variety);
             var logits = this.network.forward(inputs);
-            var loss = nn.functional.cross_entropy(logits, labels, reduction: nn.Reduction.Sum) / batch;
+            var loss = this.Loss(logits, labels) / batch;
             var gradients = Gradients.Of(loss, this.network.Table);
             foreach (var gradient in gradients)
                 gradient?.DetachFromDisposeScope();
-            results[slice] = (loss.item<float>(), Correct(logits, labels), gradients);
+            results[slice] = (loss.item<float>(), this.Correct(logits, labels), gradients);
         });
 
         using var guard = no_grad();
@@ -147,29 +147,37 @@ public sealed class Pretrainer
             optimizer.Step(sum);
         foreach (var gradient in sum)
             gradient?.Dispose();
-        return (results.Sum(result => result.Loss), results.Sum(result => result.Correct) / (double)batch);
+        return (results.Sum(result => result.Loss), new(this.images.Factors, results.Select(result => result.Correct), batch));
     }
 
-    /// <summary>Images (count, 3, S, S), normalised, and their labels (count).</summary>
+    /// <summary>Images (count, 3, S, S), normalised, and their labels (factors, count).</summary>
     private (Tensor Images, Tensor Labels) Draw(long start, int count, float variety)
     {
         var side = this.images.Size;
         var pixels = new byte[side * side * 3];
         var channels = new float[count * pixels.Length];
-        var labels = new long[count];
+        var values = new int[this.images.Factors.Count];
+        var labels = new long[values.Length * count];
         for (var i = 0; i < count; i++)
         {
-            this.images.Render(start + i, pixels, variety);
+            this.images.Render(start + i, pixels, values, variety);
             this.settings.Normalization.Apply(pixels, channels.AsSpan(i * pixels.Length, pixels.Length));
-            labels[i] = this.images.Label(start + i);
+            for (var factor = 0; factor < values.Length; factor++)
+                labels[(factor * count) + i] = values[factor];
         }
-        return (tensor(channels, [count, 3, side, side]), tensor(labels, [count]));
+        return (tensor(channels, [count, 3, side, side]), tensor(labels, [values.Length, count]));
     }
 
-    private static int Correct(Tensor logits, Tensor labels)
+    /// <summary>The sum over images and factors.</summary>
+    private Tensor Loss(Tensor logits, Tensor labels) => this.images.Factors
+        .Select((factor, i) => nn.functional.cross_entropy(logits.narrow(1, factor.First, factor.Count), labels[i], reduction: nn.Reduction.Sum))
+        .Aggregate((sum, loss) => sum + loss);
+
+    /// <summary>Right images of each factor.</summary>
+    private int[] Correct(Tensor logits, Tensor labels)
     {
         using var scope = NewDisposeScope();
-        return (int)logits.argmax(1).eq(labels).sum().item<long>();
+        return [.. this.images.Factors.Select((factor, i) => (int)logits.narrow(1, factor.First, factor.Count).argmax(1).eq(labels[i]).sum().item<long>())];
     }
 
     /// <summary>Threads of our own, because the library's thread count is theirs: pool threads would carry it into other work.</summary>
