@@ -27,6 +27,15 @@ internal sealed class DiagnosticsTests
     }
 
     [Test]
+    public void A_policy_stands_for_its_spec()
+    {
+        using var project = new TinyProject();
+        var policy = project.Spec.Replace(".fusion.yaml", ".policy.yaml", StringComparison.Ordinal);
+        var result = CommandLine.Run("check", project.Spec, policy);
+        Assert.That(result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries), Has.Length.EqualTo(1).And.Exactly(1).Contains("holds"));
+    }
+
+    [Test]
     public void A_policy_is_checked_with_its_spec()
     {
         using var project = new TinyProject();

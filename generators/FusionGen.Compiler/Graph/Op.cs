@@ -67,7 +67,7 @@ public sealed record Init(InitKind Kind, double Scale, int Prompts = 0)
     /// <summary>All one.</summary>
     public static Init One { get; } = new(InitKind.Constant, 1);
 
-    /// <summary>Default of PyTorch'"'"'s linear layer, weight and bias alike: uniform ± 1/√fan-in.</summary>
+    /// <summary>Default of PyTorch's linear layer, weight and bias alike: uniform ± 1/√fan-in.</summary>
     public static Init Linear(int fanIn) => new(InitKind.Uniform, 1 / Math.Sqrt(fanIn));
 }
 
@@ -85,7 +85,7 @@ public sealed record InputOp(string Name, Shape Shape) : Op
     public override Shape Infer(IReadOnlyList<Shape> inputs) => this.Shape;
 }
 
-/// <summary>π of a layer'"'"'s candidates, or ln π.</summary>
+/// <summary>π of a layer's candidates, or ln π.</summary>
 public sealed record MixtureOp(int Layer, int Candidates, bool Log) : Op
 {
     /// <inheritdoc/>

@@ -49,7 +49,7 @@ public sealed record Shape(EquatableArray<Dim> Dims)
     /// <inheritdoc/>
     public override string ToString() => $"({string.Join(", ", this.Dims)})";
 
-    /// <summary>NumPy'"'"'s broadcasting.</summary>
+    /// <summary>NumPy's broadcasting.</summary>
     public static Shape Broadcast(Shape a, Shape b)
     {
         var rank = Math.Max(a.Rank, b.Rank);

@@ -15,17 +15,17 @@ internal sealed class CheckCommand : ToolCommand
             "check",
             "Checks specs and the policies beside them, as a build does: keys, types, shapes and budgets.",
             "fusiongen check specs/sprites.fusion.yaml",
-            "fusiongen check specs/*.fusion.yaml",
+            "fusiongen check specs/*.yaml",
             "fusiongen check specs/sprites.fusion.yaml --set prompts.tokens=20")
     {
-        this.specs = this.Takes(new Argument<string[]>("specs") { Description = "One or more specs.", Arity = ArgumentArity.OneOrMore });
+        this.specs = this.Takes(new Argument<string[]>("specs") { Description = "One or more specs; a policy stands for the spec beside it.", Arity = ArgumentArity.OneOrMore });
         this.overrides = this.Takes(CommonOptions.Set());
     }
 
     public override ExitCode Run(Invocation invocation)
     {
         var code = ExitCode.Ok;
-        foreach (var path in invocation.Get(this.specs))
+        foreach (var path in invocation.Get(this.specs).Select(SpecFile.OfPolicy).Distinct(StringComparer.Ordinal))
         {
             try
             {

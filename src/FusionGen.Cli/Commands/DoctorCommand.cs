@@ -28,11 +28,12 @@ internal sealed class DoctorCommand : ToolCommand
         findings.Add(Codec("JPEG", "libturbojpeg.so.0", "libturbojpeg0"));
         findings.Add(Codec("PNG", "libpng16.so.16", "libpng16-16"));
 
-        var table = Tables.New("", "", "");
         foreach (var finding in findings)
-            table.Row(finding.What, finding.Found, finding.Remedy);
-        table.ShowHeaders = false;
-        invocation.Terminal.Table(table);
+        {
+            invocation.Terminal.Line($"{finding.What,-10}  {finding.Found}");
+            if (finding.Remedy.Length > 0)
+                invocation.Terminal.Line($"{"",-10}  → {finding.Remedy}");
+        }
         var missing = findings.Where(finding => finding.IsMissing).Select(finding => finding.What).ToList();
         invocation.Terminal.Line(missing.Count == 0 ? "everything needed is here" : $"missing: {string.Join(", ", missing)}");
         return missing.Count == 0 ? ExitCode.Ok : ExitCode.Data;

@@ -9,6 +9,7 @@ namespace FusionGen.Cli.Compilation;
 internal sealed class SpecFile
 {
     private const string Extension = ".fusion.yaml";
+    private const string PolicyExtension = ".policy.yaml";
     private readonly SpecPositions positions;
 
     private SpecFile(string path, string text, SpecDocument document, SpecPositions positions)
@@ -32,7 +33,10 @@ internal sealed class SpecFile
     public string Name => NameOf(System.IO.Path.GetFileName(this.Path));
 
     /// <summary>Where its policy is: <c>x.policy.yaml</c> beside it.</summary>
-    public string PolicyPath => NameOf(this.Path) + ".policy.yaml";
+    public string PolicyPath => NameOf(this.Path) + PolicyExtension;
+
+    /// <summary>The spec that a policy lies beside; any other path as it is.</summary>
+    public static string OfPolicy(string path) => path.EndsWith(PolicyExtension, StringComparison.Ordinal) ? path[..^PolicyExtension.Length] + Extension : path;
 
     /// <summary>Reads a spec.</summary>
     /// <param name="path">The file.</param>
