@@ -1,0 +1,215 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace FusionGen.Kernels;
+
+/// <summary>A single float, for machines without vectors.</summary>
+internal readonly struct Lane1(float value) : ILane<Lane1>
+{
+    private readonly float value = value;
+
+    public static int Count => 1;
+
+    public static Lane1 operator +(Lane1 left, Lane1 right) => new(left.value + right.value);
+
+    public static Lane1 operator -(Lane1 left, Lane1 right) => new(left.value - right.value);
+
+    public static Lane1 operator *(Lane1 left, Lane1 right) => new(left.value * right.value);
+
+    public static Lane1 operator /(Lane1 left, Lane1 right) => new(left.value / right.value);
+
+    public static Lane1 Of(float value) => new(value);
+
+    public static Lane1 Load(ref float source) => new(source);
+
+    public static Lane1 MultiplyAdd(Lane1 left, Lane1 right, Lane1 addend) => new(float.MultiplyAddEstimate(left.value, right.value, addend.value));
+
+    public static Lane1 Max(Lane1 left, Lane1 right) => new(left.value > right.value ? left.value : right.value);
+
+    public static Lane1 Abs(Lane1 value) => new(MathF.Abs(value.value));
+
+    public static Lane1 Sqrt(Lane1 value) => new(MathF.Sqrt(value.value));
+
+    public static Lane1 WhereLess(Lane1 x, Lane1 limit, Lane1 then, Lane1 otherwise) => x.value < limit.value ? then : otherwise;
+
+    public static Lane1 ShiftToExponent(Lane1 value, Lane1 offset) =>
+        new(BitConverter.Int32BitsToSingle((BitConverter.SingleToInt32Bits(value.value) << 23) + BitConverter.SingleToInt32Bits(offset.value)));
+
+    public void Store(ref float target) => target = this.value;
+
+    public float Sum() => this.value;
+
+    public float Largest() => this.value;
+}
+
+/// <summary>Four floats.</summary>
+internal readonly struct Lane4(Vector128<float> value) : ILane<Lane4>
+{
+    private readonly Vector128<float> value = value;
+
+    public static int Count => 4;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 operator +(Lane4 left, Lane4 right) => new(left.value + right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 operator -(Lane4 left, Lane4 right) => new(left.value - right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 operator *(Lane4 left, Lane4 right) => new(left.value * right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 operator /(Lane4 left, Lane4 right) => new(left.value / right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 Of(float value) => new(Vector128.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 Load(ref float source) => new(Vector128.LoadUnsafe(ref source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 MultiplyAdd(Lane4 left, Lane4 right, Lane4 addend) =>
+        new(Vector128.MultiplyAddEstimate(left.value, right.value, addend.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 Max(Lane4 left, Lane4 right) => new(Vector128.MaxNative(left.value, right.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 Abs(Lane4 value) => new(Vector128.Abs(value.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 Sqrt(Lane4 value) => new(Vector128.Sqrt(value.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 WhereLess(Lane4 x, Lane4 limit, Lane4 then, Lane4 otherwise) =>
+        new(Vector128.ConditionalSelect(Vector128.LessThan(x.value, limit.value), then.value, otherwise.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane4 ShiftToExponent(Lane4 value, Lane4 offset) =>
+        new(((Vector128.AsInt32(value.value) << 23) + Vector128.AsInt32(offset.value)).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(ref float target) => this.value.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Sum() => Vector128.Sum(this.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Largest()
+    {
+        var pair = Vector128.MaxNative(this.value, Vector128.Shuffle(this.value, Vector128.Create(2, 3, 0, 1)));
+        return MathF.Max(pair[0], pair[1]);
+    }
+}
+
+/// <summary>Eight floats.</summary>
+internal readonly struct Lane8(Vector256<float> value) : ILane<Lane8>
+{
+    private readonly Vector256<float> value = value;
+
+    public static int Count => 8;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 operator +(Lane8 left, Lane8 right) => new(left.value + right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 operator -(Lane8 left, Lane8 right) => new(left.value - right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 operator *(Lane8 left, Lane8 right) => new(left.value * right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 operator /(Lane8 left, Lane8 right) => new(left.value / right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 Of(float value) => new(Vector256.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 Load(ref float source) => new(Vector256.LoadUnsafe(ref source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 MultiplyAdd(Lane8 left, Lane8 right, Lane8 addend) =>
+        new(Vector256.MultiplyAddEstimate(left.value, right.value, addend.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 Max(Lane8 left, Lane8 right) => new(Vector256.MaxNative(left.value, right.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 Abs(Lane8 value) => new(Vector256.Abs(value.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 Sqrt(Lane8 value) => new(Vector256.Sqrt(value.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 WhereLess(Lane8 x, Lane8 limit, Lane8 then, Lane8 otherwise) =>
+        new(Vector256.ConditionalSelect(Vector256.LessThan(x.value, limit.value), then.value, otherwise.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane8 ShiftToExponent(Lane8 value, Lane8 offset) =>
+        new(((Vector256.AsInt32(value.value) << 23) + Vector256.AsInt32(offset.value)).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(ref float target) => this.value.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Sum() => Vector256.Sum(this.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Largest() => new Lane4(Vector128.MaxNative(this.value.GetLower(), this.value.GetUpper())).Largest();
+}
+
+/// <summary>Sixteen floats.</summary>
+internal readonly struct Lane16(Vector512<float> value) : ILane<Lane16>
+{
+    private readonly Vector512<float> value = value;
+
+    public static int Count => 16;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 operator +(Lane16 left, Lane16 right) => new(left.value + right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 operator -(Lane16 left, Lane16 right) => new(left.value - right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 operator *(Lane16 left, Lane16 right) => new(left.value * right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 operator /(Lane16 left, Lane16 right) => new(left.value / right.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 Of(float value) => new(Vector512.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 Load(ref float source) => new(Vector512.LoadUnsafe(ref source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 MultiplyAdd(Lane16 left, Lane16 right, Lane16 addend) =>
+        new(Vector512.MultiplyAddEstimate(left.value, right.value, addend.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 Max(Lane16 left, Lane16 right) => new(Vector512.MaxNative(left.value, right.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 Abs(Lane16 value) => new(Vector512.Abs(value.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 Sqrt(Lane16 value) => new(Vector512.Sqrt(value.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 WhereLess(Lane16 x, Lane16 limit, Lane16 then, Lane16 otherwise) =>
+        new(Vector512.ConditionalSelect(Vector512.LessThan(x.value, limit.value), then.value, otherwise.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane16 ShiftToExponent(Lane16 value, Lane16 offset) =>
+        new(((Vector512.AsInt32(value.value) << 23) + Vector512.AsInt32(offset.value)).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(ref float target) => this.value.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Sum() => Vector512.Sum(this.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Largest() => new Lane8(Vector256.MaxNative(this.value.GetLower(), this.value.GetUpper())).Largest();
+}

@@ -1,0 +1,95 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace FusionGen.Kernels;
+
+/// <summary>A loop over lanes of any width, with its operands.</summary>
+internal interface ILoop
+{
+    void Run<V>()
+        where V : struct, ILane<V>;
+}
+
+/// <summary>Picks the width of lanes, and reads and writes the last, incomplete lane of a row.</summary>
+internal static class Simd
+{
+    /// <summary>The widest lane that this machine computes on at once.</summary>
+    public static readonly int Widest =
+        Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : Vector128.IsHardwareAccelerated ? 4 : 1;
+
+    /// <summary>The lanes in use: 16, 8, 4 or 1 floats. Only tests set it; any width is right on any machine.</summary>
+    public static int Width { get; set; } = Widest;
+
+    /// <summary>Runs a loop with lanes of <see cref="Width"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Run<TLoop>(TLoop loop)
+        where TLoop : ILoop, allows ref struct
+    {
+        switch (Width)
+        {
+            case 16:
+                loop.Run<Lane16>();
+                break;
+            case 8:
+                loop.Run<Lane8>();
+                break;
+            case 4:
+                loop.Run<Lane4>();
+                break;
+            default:
+                loop.Run<Lane1>();
+                break;
+        }
+    }
+
+    /// <summary>Reads a lane, or what is <paramref name="left"/> of the row followed by <paramref name="fill"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Load<V>(ref float source, nint left, float fill = 0)
+        where V : struct, ILane<V> => left >= V.Count ? V.Load(ref source) : LoadPart<V>(ref source, (int)left, fill);
+
+    /// <summary>Writes a lane, or as much of it as is <paramref name="left"/> of the row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store<V>(V lane, ref float target, nint left)
+        where V : struct, ILane<V>
+    {
+        if (left >= V.Count)
+            lane.Store(ref target);
+        else
+            StorePart(lane, ref target, (int)left);
+    }
+
+    /// <summary>The first <paramref name="left"/> floats of a lane, and 0 for the others.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Keep<V>(V lane, nint left)
+        where V : struct, ILane<V> => left >= V.Count ? lane : KeepPart(lane, (int)left);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static V LoadPart<V>(ref float source, int left, float fill)
+        where V : struct, ILane<V>
+    {
+        Span<float> part = stackalloc float[16];
+        part.Fill(fill);
+        MemoryMarshal.CreateReadOnlySpan(ref source, left).CopyTo(part);
+        return V.Load(ref part[0]);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void StorePart<V>(V lane, ref float target, int left)
+        where V : struct, ILane<V>
+    {
+        Span<float> part = stackalloc float[16];
+        lane.Store(ref part[0]);
+        part[..left].CopyTo(MemoryMarshal.CreateSpan(ref target, left));
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static V KeepPart<V>(V lane, int left)
+        where V : struct, ILane<V>
+    {
+        Span<float> part = stackalloc float[16];
+        lane.Store(ref part[0]);
+        part[left..].Clear();
+        return V.Load(ref part[0]);
+    }
+}

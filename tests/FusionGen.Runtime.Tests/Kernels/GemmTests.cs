@@ -1,0 +1,134 @@
+using FusionGen.Kernels;
+
+namespace FusionGen.Runtime.Tests.Kernels;
+
+[TestFixture]
+internal sealed class GemmTests
+{
+    [Test]
+    public void Our_product_is_the_triple_loop(
+        [ValueSource(typeof(Numeric), nameof(Numeric.Widths))] int width, [Values] bool transposeA, [Values] bool transposeB, [Values(0f, 1f, -0.5f)] float beta)
+    {
+        using var scope = Numeric.Width(width);
+        // More than a block of rows and of depth, and none a multiple of any tile.
+        foreach (var (m, n, k) in new[] { (1, 1, 1), (7, 33, 5), (65, 48, 17), (101, 70, 300), (6, 2 * width, 64) })
+            Case(m, n, k, transposeA, transposeB, beta, PackedProduct.Multiply);
+    }
+
+    [Test]
+    public void More_columns_than_a_block() => Case(3, 2100, 9, false, true, 1, PackedProduct.Multiply);
+
+    [Test]
+    public void The_librarys_product_is_the_triple_loop([Values] bool transposeA, [Values] bool transposeB, [Values(0f, 1f, -0.5f)] float beta)
+    {
+        Assume.That(Blas.Library, Is.Not.Null, "this machine has no BLAS");
+        foreach (var (m, n, k) in new[] { (1, 1, 1), (7, 33, 5), (65, 48, 17), (101, 70, 300) })
+            Case(m, n, k, transposeA, transposeB, beta, Blas.Library!.Multiply);
+    }
+
+    [Test]
+    public void Both_products_agree()
+    {
+        Assume.That(Blas.Library, Is.Not.Null, "this machine has no BLAS");
+        var (a, b) = (Numeric.Random(65 * 384, 1), Numeric.Random(384 * 128, 2));
+        var (ours, theirs) = (new float[65 * 128], new float[65 * 128]);
+        PackedProduct.Multiply(65, 128, 384, new(a, 384), new(b, 384, true), ours, 128, 0.25f, 0);
+        Blas.Library!.Multiply(65, 128, 384, new(a, 384), new(b, 384, true), theirs, 128, 0.25f, 0);
+        Numeric.Close(ours, Numeric.Double(theirs), 1e-6);
+    }
+
+    [Test]
+    public void An_alpha_of_0_and_an_empty_sum_leave_beta_times_C([Values(0f, 2f)] float beta)
+    {
+        float[] c = [1, 2, 9, 3, 4, 9];
+        PackedProduct.Multiply(2, 2, 0, new([], 0), new([], 2), c, 3, 1, beta);
+        PackedProduct.Multiply(2, 2, 1, new([5, 5], 1), new([5, 5], 2), c, 3, 0, 1);
+        Assert.That(c, Is.EqualTo(new[] { beta, 2 * beta, 9, 3 * beta, 4 * beta, 9 }));
+    }
+
+    [Test]
+    public void A_beta_of_0_forgets_what_was_not_a_number([ValueSource(typeof(Numeric), nameof(Numeric.Widths))] int width)
+    {
+        using var scope = Numeric.Width(width);
+        var (a, b, c) = (Numeric.Random(7 * 5, 1), Numeric.Random(5 * 40, 2), new float[7 * 40]);
+        Array.Fill(c, float.NaN);
+        PackedProduct.Multiply(7, 40, 5, new(a, 5), new(b, 40), c, 40, 1, 0);
+        Assert.That(c, Has.None.NaN);
+        a[3] = float.NaN;
+        PackedProduct.Multiply(7, 40, 5, new(a, 5), new(b, 40), c, 40, 1, 0);
+        Assert.That(c[..40], Is.All.NaN);
+    }
+
+    [Test]
+    public void A_batch_is_its_products_and_a_step_of_0_shares_or_sums()
+    {
+        const int Count = 3, M = 4, N = 5, K = 6;
+        var (a, b) = (Numeric.Random(Count * M * K, 1), Numeric.Random(K * N, 2));
+        var c = new float[Count * M * N];
+        Gemm.MultiplyBatch(Count, M, N, K, new(a, K), M * K, new(b, N), 0, c, N, M * N);
+        var sum = Numeric.Random(M * N, 3);
+        var expected = Numeric.Double(sum);
+        Gemm.MultiplyBatch(Count, M, N, K, new(a, K), M * K, new(b, N), 0, sum, N, 0, beta: 1);
+        for (var i = 0; i < Count; i++)
+        {
+            var product = Product(M, N, K, Numeric.Double(a[(i * M * K)..]), K, false, Numeric.Double(b), N, false);
+            Numeric.Close(c.AsSpan(i * M * N, M * N), product);
+            for (var j = 0; j < expected.Length; j++)
+                expected[j] += product[j];
+        }
+        Numeric.Close(sum, expected);
+    }
+
+    [Test]
+    public void A_short_buffer_is_named()
+    {
+        var full = new float[12];
+        Assert.Multiple(() =>
+        {
+            Assert.That(() => Gemm.Multiply(3, 4, 4, new(full.AsSpan(1), 4), new(new float[16], 4), new float[12], 4), Throws.ArgumentException.With.Property("ParamName").EqualTo("a"));
+            Assert.That(() => Gemm.Multiply(3, 4, 3, new(new float[9], 3), new(full, 3), new float[12], 4), Throws.ArgumentException.With.Property("ParamName").EqualTo("b"));
+            Assert.That(() => Gemm.Multiply(3, 4, 3, new(new float[9], 3), new(full, 4), new float[12], 5), Throws.ArgumentException.With.Property("ParamName").EqualTo("c"));
+        });
+    }
+
+    [Test]
+    public void Allocates_nothing()
+    {
+        var (a, b, c) = (Numeric.Random(65 * 48, 1), Numeric.Random(48 * 70, 2), new float[65 * 70]);
+        Numeric.AllocatesNothing(() => Gemm.Multiply(65, 70, 48, new(a, 48), new(b, 70), c, 70));
+        Numeric.AllocatesNothing(() => PackedProduct.Multiply(65, 70, 48, new(a, 48), new(b, 70), c, 70, 1, 0));
+    }
+
+    private delegate void Multiply(int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta);
+
+    private static void Case(int m, int n, int k, bool transposeA, bool transposeB, float beta, Multiply multiply)
+    {
+        var (strideA, strideB, stride) = ((transposeA ? m : k) + 3, (transposeB ? k : n) + 1, n + 2);
+        var a = Numeric.Random((transposeA ? k : m) * strideA, 1);
+        var b = Numeric.Random((transposeB ? n : k) * strideB, 2);
+        var c = Numeric.Random(m * stride, 3);
+        var expected = Numeric.Double(c);
+        var product = Product(m, n, k, Numeric.Double(a), strideA, transposeA, Numeric.Double(b), strideB, transposeB);
+        for (var i = 0; i < m; i++)
+        {
+            for (var j = 0; j < n; j++)
+                expected[(i * stride) + j] = (0.75 * product[(i * n) + j]) + (beta * expected[(i * stride) + j]);
+        }
+        multiply(m, n, k, new(a, strideA, transposeA), new(b, strideB, transposeB), c, stride, 0.75f, beta);
+        Numeric.Close(c, expected, 1e-5, $"{m}×{n}×{k}");
+    }
+
+    private static double[] Product(int m, int n, int k, double[] a, int strideA, bool transposeA, double[] b, int strideB, bool transposeB)
+    {
+        var c = new double[m * n];
+        for (var i = 0; i < m; i++)
+        {
+            for (var j = 0; j < n; j++)
+            {
+                for (var l = 0; l < k; l++)
+                    c[(i * n) + j] += a[transposeA ? (l * strideA) + i : (i * strideA) + l] * b[transposeB ? (j * strideB) + l : (l * strideB) + j];
+            }
+        }
+        return c;
+    }
+}
