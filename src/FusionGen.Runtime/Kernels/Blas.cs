@@ -50,7 +50,7 @@ internal sealed unsafe class Blas
     }
 
     /// <summary>The library, or null where there is none. Found once, by the type's initialiser, whichever thread comes first.</summary>
-    public static Blas? Library { get; } = Find();
+    public static Blas? Library { get; } = Find(Environment.GetEnvironmentVariable(Variable));
 
     /// <summary>What it is, for people.</summary>
     public string Name { get; }
@@ -84,9 +84,9 @@ internal sealed unsafe class Blas
             this.setThreads(threads);
     }
 
-    private static Blas? Find()
+    /// <summary>The library of a name, the first one known for none, null for <c>none</c>.</summary>
+    internal static Blas? Find(string? wanted)
     {
-        var wanted = Environment.GetEnvironmentVariable(Variable);
         if (string.Equals(wanted, "none", StringComparison.OrdinalIgnoreCase))
             return null;
         string[] names = string.IsNullOrEmpty(wanted) ? Names : [wanted];

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace FusionGen.Kernels;
@@ -42,6 +43,7 @@ public static class CrossEntropy
     // exp(x − z).
     private readonly struct ExpFrom : IFunction
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V> => VectorMath.Exp(x - z);
     }

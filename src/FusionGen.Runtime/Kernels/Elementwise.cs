@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionGen.Kernels;
 
 /// <summary>
@@ -84,6 +86,7 @@ public static class Elementwise
     internal readonly struct First : IFunction
     {
         /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V> => x;
     }
@@ -92,6 +95,7 @@ public static class Elementwise
     internal readonly struct Sum : IFunction
     {
         /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V> => x + y;
     }
@@ -100,6 +104,7 @@ public static class Elementwise
     internal readonly struct Product : IFunction
     {
         /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V> => x * y;
     }
@@ -108,6 +113,7 @@ public static class Elementwise
     internal readonly struct ProductSum : IFunction
     {
         /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V> => V.MultiplyAdd(x, y, z);
     }

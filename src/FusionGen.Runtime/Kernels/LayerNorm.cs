@@ -95,6 +95,7 @@ public static class LayerNorm
     // (x − z)².
     private readonly struct SquareFrom : IFunction
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V> => (x - z) * (x - z);
     }
@@ -162,8 +163,10 @@ public static class LayerNorm
                 ref var x = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.X), (nint)row * this.Width);
                 ref var dY = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DY), (nint)row * this.Width);
                 ref var dX = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DX), (nint)row * this.Width);
-                var (mean, scale) = this.Mean.IsEmpty ? (V.Of(0), V.Of(1)) : (V.Of(this.Mean[row]), V.Of(this.Rstd[row]));
-                var (sum, product) = (V.Of(0), V.Of(0));
+                var mean = V.Of(this.Mean.IsEmpty ? 0 : this.Mean[row]);
+                var scale = V.Of(this.Mean.IsEmpty ? 1 : this.Rstd[row]);
+                var sum = V.Of(0);
+                var product = V.Of(0);
                 for (nint i = 0; i < this.Width; i += V.Count)
                 {
                     var left = this.Width - i;
@@ -174,7 +177,9 @@ public static class LayerNorm
                     sum += g;
                     product = V.MultiplyAdd(g, (Simd.Load<V>(ref Unsafe.Add(ref x, i), left) - mean) * scale, product);
                 }
-                var (meanG, meanProduct, rstd) = (V.Of(sum.Sum() / this.Width), V.Of(product.Sum() / this.Width), V.Of(this.Rstd[row]));
+                var meanG = V.Of(sum.Sum() / this.Width);
+                var meanProduct = V.Of(product.Sum() / this.Width);
+                var rstd = V.Of(this.Rstd[row]);
                 for (nint i = 0; i < this.Width; i += V.Count)
                 {
                     var left = this.Width - i;
@@ -209,7 +214,8 @@ public static class LayerNorm
             {
                 ref var x = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.X), (nint)row * this.Width);
                 ref var dY = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DY), (nint)row * this.Width);
-                var (mean, scale) = this.Mean.IsEmpty ? (V.Of(0), V.Of(1)) : (V.Of(this.Mean[row]), V.Of(this.Rstd[row]));
+                var mean = V.Of(this.Mean.IsEmpty ? 0 : this.Mean[row]);
+                var scale = V.Of(this.Mean.IsEmpty ? 1 : this.Rstd[row]);
                 for (nint i = 0; i < this.Width; i += V.Count)
                 {
                     var left = this.Width - i;

@@ -59,7 +59,8 @@ internal static class Loops
     }
 
     /// <summary>The sum of f(x, y, z) over a short row, z being the same for all entries.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    /// <remarks>Never inlined: inside a larger loop the compiler runs out of what it will inline, and lanes go through memory.</remarks>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static float RowSum<V, TFunction>(TFunction function, ref float x, ref float y, V z, nint count)
         where V : struct, ILane<V>
         where TFunction : struct, IFunction

@@ -64,6 +64,7 @@ internal static class Simd
     public static V Keep<V>(V lane, nint left)
         where V : struct, ILane<V> => left >= V.Count ? lane : KeepPart(lane, (int)left);
 
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static V LoadPart<V>(ref float source, int left, float fill)
         where V : struct, ILane<V>
@@ -74,6 +75,7 @@ internal static class Simd
         return V.Load(ref part[0]);
     }
 
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void StorePart<V>(V lane, ref float target, int left)
         where V : struct, ILane<V>
@@ -83,6 +85,7 @@ internal static class Simd
         part[..left].CopyTo(MemoryMarshal.CreateSpan(ref target, left));
     }
 
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static V KeepPart<V>(V lane, int left)
         where V : struct, ILane<V>

@@ -87,7 +87,7 @@ public static class Softmax
     }
 
     /// <summary>y = exp(x − max), of a row; returns the sum, and the maximum.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static float ExpRow<V>(ref float x, ref float y, nint count, out float largest)
         where V : struct, ILane<V>
     {
@@ -108,7 +108,7 @@ public static class Softmax
     }
 
     /// <summary>x·factor in place.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void ScaleRow<V>(ref float x, nint count, float factor)
         where V : struct, ILane<V>
     {
@@ -149,6 +149,7 @@ public static class Softmax
     // x·(y + z).
     private readonly struct Centred : IFunction
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V> => x * (y + z);
     }

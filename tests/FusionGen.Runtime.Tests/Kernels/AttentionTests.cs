@@ -1,0 +1,183 @@
+using FusionGen.Kernels;
+
+namespace FusionGen.Runtime.Tests.Kernels;
+
+[TestFixture]
+internal sealed class AttentionTests
+{
+    private const float PrefixLogit = -0.4f;
+
+    public static IEnumerable<TestCaseData> Shapes()
+    {
+        foreach (var width in Numeric.Widths)
+        {
+            yield return new(width, new AttentionShape(1, 5, 12, 3), 0);
+            yield return new(width, new AttentionShape(3, 7, 12, 3, 1), 0);
+            yield return new(width, new AttentionShape(3, 7, 12, 3, 5), 1);
+            yield return new(width, new AttentionShape(3, 6, 10, 2, 2), 2);
+            yield return new(width, new AttentionShape(3, 7, 12, 3, 5, 1), 0);
+            yield return new(width, new AttentionShape(3, 7, 12, 3, 0, 3), 2);
+        }
+        // The backward pass of the large one is compared with differences along a direction only.
+        yield return new(Simd.Widest, new AttentionShape(2, 65, 48, 3, 5), 1);
+    }
+
+    [TestCaseSource(nameof(Shapes))]
+    public void Output_and_log_sum_exp_are_the_references(int width, AttentionShape shape, int biases)
+    {
+        using var scope = Numeric.Width(width);
+        var (qkv, prefix, bias) = Inputs(shape, biases);
+        var (output, logSumExp) = Run(shape, qkv, prefix, bias);
+        var (expected, expectedSums) = Reference(shape, Numeric.Double(qkv), Numeric.Double(prefix), PrefixLogit, Numeric.Double(bias));
+        Numeric.Close(output, expected, 5e-6);
+        Numeric.Close(logSumExp, expectedSums, 2e-6);
+    }
+
+    [TestCaseSource(nameof(Shapes))]
+    public void Gradients_are_the_references(int width, AttentionShape shape, int biases)
+    {
+        using var scope = Numeric.Width(width);
+        var (qkv, prefix, bias) = Inputs(shape, biases);
+        var (output, logSumExp) = Run(shape, qkv, prefix, bias);
+        var dOutput = Numeric.Random(output.Length, 9);
+        var dQkv = Numeric.Random(qkv.Length, 5);
+        var (dPrefix, dLogit, dBias) = (Numeric.Random(prefix.Length, 6), new[] { 0.5f }, Numeric.Random(bias.Length, 7));
+        var (hadPrefix, hadBias) = (Numeric.Double(dPrefix), Numeric.Double(dBias));
+        var scratch = new float[shape.BackwardScratch];
+        Attention.Backward(shape, new(qkv, prefix, PrefixLogit, bias, 1), logSumExp, [], dOutput, new(dQkv, dPrefix, dLogit, dBias), scratch);
+
+        double Loss(double[] q, double[] p, double logit, double[] b) => Numeric.Dot(Reference(shape, q, p, logit, b).Output, dOutput);
+        var (q, p, b) = (Numeric.Double(qkv), Numeric.Double(prefix), Numeric.Double(bias));
+        if (qkv.Length > 2000)
+        {
+            Along("dQkv", dQkv, [], qkv, x => Loss(x, p, PrefixLogit, b));
+            Along("dPrefix", dPrefix, hadPrefix, prefix, x => Loss(q, x, PrefixLogit, b));
+            Along("dBias", dBias, hadBias, bias, x => Loss(q, p, PrefixLogit, x));
+            return;
+        }
+        Numeric.Close(dQkv, Numeric.Gradient(x => Loss(x, p, PrefixLogit, b), qkv), 2e-5, "dQkv");
+        if (biases > 0)
+            Numeric.Close(dBias, [.. Numeric.Gradient(x => Loss(q, p, PrefixLogit, x), bias).Zip(hadBias, (x, y) => x + y)], 2e-5, "dBias");
+        if (shape.Prefix == 0)
+        {
+            Assert.That(dLogit[0], Is.EqualTo(0.5f));
+            return;
+        }
+        Numeric.Close(dPrefix, [.. Numeric.Gradient(x => Loss(q, x, PrefixLogit, b), prefix).Zip(hadPrefix, (x, y) => x + y)], 2e-5, "dPrefix");
+        var byLogit = Numeric.Gradient(x => Loss(q, p, x[0], b), [PrefixLogit])[0];
+        Assert.That(dLogit[0], Is.EqualTo(byLogit + 0.5).Within(2e-5));
+
+        // The prefix's alone: from the kept output, and without it.
+        foreach (var kept in new[] { output, [] })
+        {
+            var (again, logitAgain) = (hadPrefix.Select(value => (float)value).ToArray(), new[] { 0.5f });
+            Attention.Backward(shape, new(qkv, prefix, PrefixLogit, bias, 1), logSumExp, kept, dOutput, new([], again, logitAgain), scratch);
+            Numeric.Close(again, Numeric.Double(dPrefix), 2e-6, "dPrefix alone");
+            Assert.That(logitAgain[0], Is.EqualTo(dLogit[0]).Within(5e-6));
+        }
+    }
+
+    [Test]
+    public void Far_logits_are_safe()
+    {
+        var shape = new AttentionShape(1, 2, 1, 1);
+        float[] qkv = [200, 200, 1, 200, -200, 3];
+        var (output, logSumExp) = (new float[2], new float[2]);
+        Attention.Forward(shape, new(qkv), output, logSumExp, new float[shape.ForwardScratch]);
+        Assert.That(output, Is.EqualTo(new[] { 1f, 1 }));
+        Assert.That(logSumExp, Is.EqualTo(new[] { 40000f, 40000 }));
+    }
+
+    [Test]
+    public void Allocates_nothing()
+    {
+        var shape = new AttentionShape(2, 7, 12, 3, 2);
+        var (qkv, prefix, bias) = Inputs(shape, 1);
+        var (output, logSumExp) = Run(shape, qkv, prefix, bias);
+        var (dQkv, dPrefix, dBias, scratch) = (new float[qkv.Length], new float[prefix.Length], new float[bias.Length], new float[shape.BackwardScratch]);
+        Numeric.AllocatesNothing(() =>
+        {
+            Attention.Forward(shape, new(qkv, prefix, 0, bias), output, logSumExp, scratch);
+            Attention.Backward(shape, new(qkv, prefix, 0, bias), logSumExp, output, output, new(dQkv, dPrefix, default, dBias), scratch);
+        });
+    }
+
+    [Test]
+    public void A_wrong_buffer_is_named()
+    {
+        var shape = new AttentionShape(1, 3, 4, 2, 2);
+        var (output, scratch) = (new float[12], new float[15]);
+        Assert.Multiple(() =>
+        {
+            Assert.That(() => Attention.Forward(shape, new(new float[35], new float[16]), output, [], scratch), Throws.ArgumentException.With.Property("ParamName").EqualTo("qkv"));
+            Assert.That(() => Attention.Forward(shape, new(new float[36]), output, [], scratch), Throws.ArgumentException.With.Property("ParamName").EqualTo("prefix"));
+            Assert.That(() => Attention.Forward(shape, new(new float[36], new float[16]), output, [], scratch.AsSpan(1)), Throws.ArgumentException.With.Property("ParamName").EqualTo("scratch"));
+            Assert.That(() => Attention.Forward(shape with { Heads = 3 }, new(new float[36], new float[16]), output, [], scratch), Throws.ArgumentException);
+        });
+    }
+
+    private static (float[] Qkv, float[] Prefix, float[] Bias) Inputs(AttentionShape shape, int biases) => (
+        Numeric.Random(shape.Samples * shape.Tokens * 3 * shape.Width, 1, 2),
+        Numeric.Random(shape.Prefix * 2 * shape.Width, 2, 2),
+        Numeric.Random(biases * shape.Heads * shape.Tokens * shape.Tokens, 3));
+
+    private static (float[] Output, float[] LogSumExp) Run(AttentionShape shape, float[] qkv, float[] prefix, float[] bias)
+    {
+        var output = new float[shape.Samples * shape.Queries * shape.Width];
+        var logSumExp = new float[shape.LogSumExp];
+        Attention.Forward(shape, new(qkv, prefix, PrefixLogit, bias, 1), output, logSumExp, new float[shape.ForwardScratch]);
+        return (output, logSumExp);
+    }
+
+    private static void Along(string what, float[] gradient, double[] had, float[] at, Func<double[], double> loss)
+    {
+        foreach (var seed in new[] { 21, 22, 23 })
+        {
+            var direction = Numeric.Random(at.Length, seed);
+            double Moved(double step) => loss([.. at.Select((value, i) => value + (step * direction[i]))]);
+            var expected = (Moved(1e-5) - Moved(-1e-5)) / 2e-5;
+            var actual = gradient.Select((value, i) => (value - (had.Length == 0 ? 0 : had[i])) * direction[i]).Sum();
+            var scale = Math.Sqrt(gradient.Sum(value => (double)value * value) * direction.Sum(value => (double)value * value));
+            Assert.That(actual, Is.EqualTo(expected).Within(1e-6 * scale), what);
+        }
+    }
+
+    // The first sample has number 1, so that it does not take the first bias.
+    private static (double[] Output, double[] LogSumExp) Reference(AttentionShape shape, double[] qkv, double[] prefix, double logit, double[] bias)
+    {
+        var (tokens, d, depth, rows) = (shape.Tokens, shape.Width, shape.Width / shape.Heads, shape.Queries);
+        var entries = bias.Length / (shape.Heads * tokens * tokens);
+        var output = new double[shape.Samples * rows * d];
+        var sums = new double[shape.Samples * shape.Heads * rows];
+        for (var sample = 0; sample < shape.Samples; sample++)
+        {
+            for (var head = 0; head < shape.Heads; head++)
+            {
+                for (var row = 0; row < rows; row++)
+                {
+                    double Entry(int token, int part, int i) => qkv[(((sample * tokens) + token) * 3 * d) + (part * d) + (head * depth) + i];
+                    double Key(int j, int i) => j < tokens ? Entry(j, 1, i) : prefix[((j - tokens) * 2 * d) + (head * depth) + i];
+                    double Value(int j, int i) => j < tokens ? Entry(j, 2, i) : prefix[((j - tokens) * 2 * d) + d + (head * depth) + i];
+                    var weights = new double[tokens + shape.Prefix];
+                    for (var j = 0; j < weights.Length; j++)
+                    {
+                        for (var i = 0; i < depth; i++)
+                            weights[j] += Entry(row, 0, i) * Key(j, i) / Math.Sqrt(depth);
+                        if (j >= tokens)
+                            weights[j] += logit;
+                        else if (entries > 0)
+                            weights[j] += bias[((((((sample + 1) % entries) * shape.Heads) + head) * tokens) + row) * tokens + j];
+                    }
+                    var total = Math.Log(weights.Sum(Math.Exp));
+                    sums[(((sample * shape.Heads) + head) * rows) + row] = total;
+                    for (var i = 0; i < depth; i++)
+                    {
+                        for (var j = 0; j < weights.Length; j++)
+                            output[(((sample * rows) + row) * d) + (head * depth) + i] += Math.Exp(weights[j] - total) * Value(j, i);
+                    }
+                }
+            }
+        }
+        return (output, sums);
+    }
+}
