@@ -176,7 +176,33 @@ public sealed class GraphBuilder
     /// <inheritdoc cref="PadOp"/>
     public Value Pad(Value x, int rows, int columns) => rows == 0 && columns == 0 ? x : this.Add(new PadOp(rows, columns), x);
 
-    private Value Add(Op op, params Value[] inputs)
+    /// <inheritdoc cref="SumToOp"/>
+    public Value SumTo(Value x, Shape target) => x.Shape == target ? x : this.Add(new SumToOp(target), x);
+
+    /// <inheritdoc cref="MulSumToOp"/>
+    public Value MulSumTo(Value a, Value b, Shape target) => Shape.Broadcast(a.Shape, b.Shape) == target ? this.Mul(a, b) : this.Add(new MulSumToOp(target), a, b);
+
+    /// <inheritdoc cref="BroadcastToOp"/>
+    public Value BroadcastTo(Value x, Shape target) => x.Shape == target ? x : this.Add(new BroadcastToOp(target), x);
+
+    /// <summary>The values that results depend on, in topological order.</summary>
+    public IReadOnlyList<Value> Live(IEnumerable<Value> results)
+    {
+        var live = new HashSet<Value>();
+        var pending = new Stack<Value>(results);
+        while (pending.Count > 0)
+        {
+            var value = pending.Pop();
+            if (!live.Add(value))
+                continue;
+            foreach (var input in value.Inputs)
+                pending.Push(input);
+        }
+        return [.. this.values.Where(live.Contains)];
+    }
+
+    /// <summary>Adds an operation; equal ones on equal inputs of a scope are one value.</summary>
+    internal Value Add(Op op, params Value[] inputs)
     {
         var key = (op, this.scope, inputs.Select(input => input.Id).ToEquatableArray());
         if (!this.known.TryGetValue(key, out var value))

@@ -10,11 +10,13 @@ public sealed class Network
     {
         this.Features = features;
         this.Logits = logits;
-        var live = new HashSet<Value>();
-        Reach(logits, live);
-        this.Values = [.. graph.Values.Where(live.Contains)];
+        this.Graph = graph;
+        this.Values = graph.Live([logits]);
         this.Parameters = [.. this.Values.Select(value => value.Op).OfType<ParameterOp>(), .. Architecture(layers)];
     }
+
+    /// <summary>What it was built by, and passes build on.</summary>
+    public GraphBuilder Graph { get; }
 
     /// <summary>The values the logits depend on, in topological order.</summary>
     public IReadOnlyList<Value> Values { get; }
@@ -69,12 +71,4 @@ public sealed class Network
         .Where((_, i) => layers[i].Candidates.Count > 1);
 
     private static long Kept(Value value) => value.Shape.Elements + (value.Op is AttentionOp attention ? attention.Macs([.. value.Inputs.Select(i => i.Shape)], value.Shape) / (2 * value.Shape.Last / attention.Heads) : 0);
-
-    private static void Reach(Value value, HashSet<Value> live)
-    {
-        if (!live.Add(value))
-            return;
-        foreach (var input in value.Inputs)
-            Reach(input, live);
-    }
 }

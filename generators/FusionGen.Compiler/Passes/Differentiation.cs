@@ -1,0 +1,60 @@
+using FusionGen.Compiler.Graph;
+
+namespace FusionGen.Compiler.Passes;
+
+/// <summary>
+/// Reverse mode: adds to a network's graph the gradients of what training tunes and of the mixtures' weights, and of nothing else. It goes
+/// back only as far as something tuned lies ahead, so frozen weights get no gradient and the first layers none at all (METHOD §6.1, S7).
+/// </summary>
+public sealed class Differentiation
+{
+    private Differentiation(Network network, Value seed, IReadOnlyDictionary<Value, Value> gradients)
+    {
+        this.Network = network;
+        this.Seed = seed;
+        this.Gradients = gradients;
+        this.Values = network.Graph.Live(gradients.Values.Append(network.Logits));
+    }
+
+    /// <summary>The network that was differentiated.</summary>
+    public Network Network { get; }
+
+    /// <summary>Gradient of the loss with respect to the logits (B, classes): an input.</summary>
+    public Value Seed { get; }
+
+    /// <summary>Gradients of tuned parameters, the head's and π (and ln π), by what they are the gradient of.</summary>
+    public IReadOnlyDictionary<Value, Value> Gradients { get; }
+
+    /// <summary>Every value that logits and gradients depend on, in topological order.</summary>
+    public IReadOnlyList<Value> Values { get; }
+
+    /// <summary>Multiply-adds of one image's step.</summary>
+    public long Macs => this.Values.Sum(value => value.Macs);
+
+    /// <summary>Differentiates a network.</summary>
+    public static Differentiation Of(Network network)
+    {
+        var graph = network.Graph;
+        return graph.In("gradients", () =>
+        {
+            var seed = graph.Input("seed", network.Logits.Shape);
+            var sums = new Dictionary<Value, Value> { [network.Logits] = seed };
+            var found = new Dictionary<Value, Value>();
+            foreach (var value in network.Values.Reverse())
+            {
+                if (!value.IsTracked || !sums.TryGetValue(value, out var gradient))
+                    continue;
+                sums.Remove(value);
+                if (value.Op is ParameterOp or MixtureOp)
+                    found.Add(value, gradient);
+                for (var i = 0; i < value.Inputs.Count; i++)
+                {
+                    var input = value.Inputs[i];
+                    if (input.IsTracked && Passes.Gradients.Of(graph, value, gradient, i) is { } part)
+                        sums[input] = sums.TryGetValue(input, out var sum) ? graph.Sum(sum, part) : part;
+                }
+            }
+            return new Differentiation(network, seed, found);
+        });
+    }
+}

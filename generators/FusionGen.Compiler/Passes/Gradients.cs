@@ -1,0 +1,93 @@
+using FusionGen.Compiler.Graph;
+
+namespace FusionGen.Compiler.Passes;
+
+/// <summary>The gradient of every operation, as graph: one rule each.</summary>
+internal static class Gradients
+{
+    /// <summary>What an operation hands on to one of its inputs; null where only the input's shape matters.</summary>
+    /// <param name="graph">Where the gradient is built.</param>
+    /// <param name="y">The operation's result.</param>
+    /// <param name="dy">Its gradient.</param>
+    /// <param name="i">Which input.</param>
+    public static Value? Of(GraphBuilder graph, Value y, Value dy, int i)
+    {
+        var x = y.Inputs;
+        return y.Op switch
+        {
+            LinearOp => i switch
+            {
+                0 => dy.Shape.Rank == 1 ? graph.Reshape(graph.MatMul(Matrices(graph, dy), x[1]), x[0].Shape) : graph.MatMul(dy, x[1]),
+                1 => Product(graph, Matrices(graph, dy), Matrices(graph, x[0]), true, false, x[1].Shape),
+                _ => graph.SumTo(dy, x[2].Shape),
+            },
+            MatMulOp op => MatMul(graph, op, x, dy, i),
+            AddOp => graph.SumTo(dy, x[i].Shape),
+            MulOp => graph.MulSumTo(dy, x[1 - i], x[i].Shape),
+            MulAddOp => i == 2 ? graph.SumTo(dy, x[2].Shape) : graph.MulSumTo(dy, x[1 - i], x[i].Shape),
+            ScaleOp op => graph.Scale(dy, op.Factor),
+            UnaryOp op => graph.Add(new UnaryGradientOp(op.Kind), x[0], dy),
+            LayerNormOp op => i switch
+            {
+                0 => op.Affine ? graph.Add(new LayerNormGradientOp(op.Epsilon, true), x[0], dy, x[1]) : graph.Add(new LayerNormGradientOp(op.Epsilon, false), x[0], dy),
+                1 => graph.MulSumTo(dy, graph.LayerNorm(x[0], op.Epsilon), x[1].Shape),
+                _ => graph.SumTo(dy, x[2].Shape),
+            },
+            SoftmaxOp op => graph.Add(new SoftmaxGradientOp(op.Axis), y, dy),
+            AttentionOp op => Attention(graph, op, y, dy, i),
+            BlockDiagonalOp => graph.Add(new DiagonalBlocksOp(x[0].Shape[0].Size), dy),
+            ConcatOp op => graph.Slice(dy, op.Axis, x.Take(i).Sum(before => before.Shape[op.Axis].Size), x[i].Shape[op.Axis].Size),
+            SliceOp op => graph.Add(new EmbedOp(op.Axis, op.Start, x[0].Shape[op.Axis].Size), dy),
+            SelectOp op => graph.Add(new EmbedOp(op.Axis, op.Index, x[0].Shape[op.Axis].Size), graph.Reshape(dy, x[0].Shape.With(op.Axis, 1))),
+            ReshapeOp => graph.Reshape(dy, x[0].Shape),
+            PermuteOp op => graph.Permute(dy, [.. Enumerable.Range(0, op.Order.Count).Select(axis => op.Order.ToList().IndexOf(axis))]),
+            ExpandOp => i == 0 ? graph.SumTo(dy, x[0].Shape) : null,
+            PatchEmbedOp op when i == 1 => graph.Reshape(graph.Add(new MatMulSumOp(true, false), dy, graph.Add(new PatchRowsOp(op.Patch), x[0])), x[1].Shape),
+            PatchEmbedOp when i == 2 => graph.SumTo(dy, x[2].Shape),
+            MeanOp op => graph.Scale(
+                graph.BroadcastTo(graph.Reshape(dy, x[0].Shape.With(op.Axis, 1)), x[0].Shape),
+                1.0 / x[0].Shape[op.Axis].Size),
+            RelativeBiasOp op => graph.Add(new RelativeBiasGradientOp(op.Window), dy),
+            RollOp op => graph.Roll(dy, -op.Shift),
+            PadOp => graph.Slice(graph.Slice(dy, 1, 0, x[0].Shape[1].Size), 2, 0, x[0].Shape[2].Size),
+            _ => throw new InvalidOperationException($"no gradient of {y.Op} with respect to input {Text.Invariant(i)}"),
+        };
+    }
+
+    /// <summary>C = A·B: dA = dC·Bᵀ and dB = Aᵀ·dC, with A and B as they are stored.</summary>
+    private static Value MatMul(GraphBuilder graph, MatMulOp op, IReadOnlyList<Value> x, Value dy, int i)
+    {
+        var (ta, tb) = (op.TransposeA, op.TransposeB);
+        return (i, i == 0 ? ta : tb) switch
+        {
+            (0, false) => Product(graph, dy, x[1], false, !tb, x[0].Shape),
+            (0, true) => Product(graph, x[1], dy, tb, true, x[0].Shape),
+            (_, false) => Product(graph, x[0], dy, !ta, false, x[1].Shape),
+            (_, true) => Product(graph, dy, x[0], true, ta, x[1].Shape),
+        };
+    }
+
+    /// <summary>a·b in the shape of what it is the gradient of: summed over the images where that has no batch.</summary>
+    private static Value Product(GraphBuilder graph, Value a, Value b, bool transposeA, bool transposeB, Shape target)
+    {
+        if (!target.IsPerSample && a.Shape.IsPerSample && b.Shape.IsPerSample)
+            return graph.Reshape(graph.Add(new MatMulSumOp(transposeA, transposeB), a, b), target);
+        var product = graph.MatMul(a, b, transposeA, transposeB);
+        return graph.SumTo(product, target);
+    }
+
+    /// <summary>Rows as one matrix per image, or as one matrix where there is no batch.</summary>
+    private static Value Matrices(GraphBuilder graph, Value x)
+    {
+        var rows = (int)(x.Shape.Elements / x.Shape.Last);
+        if (!x.Shape.IsPerSample)
+            return graph.Reshape(x, Shape.Of(rows, x.Shape.Last));
+        return x.Shape.Rank == 3 ? x : graph.Reshape(x, Shape.Batched(1, rows, x.Shape.Last));
+    }
+
+    private static Value Attention(GraphBuilder graph, AttentionOp op, Value y, Value dy, int i)
+    {
+        var gradient = graph.Add(new AttentionGradientOp(op), [.. y.Inputs, y, dy]);
+        return i == 0 ? gradient : graph.Add(new PartOp(i, y.Inputs[i].Shape), gradient);
+    }
+}

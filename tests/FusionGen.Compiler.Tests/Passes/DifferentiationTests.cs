@@ -1,0 +1,125 @@
+using FusionGen.Compiler.Emit;
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
+using FusionGen.Compiler.Spec;
+using FusionGen.Compiler.Tests.Graph;
+using Array = FusionGen.Compiler.Tests.Graph.Array;
+
+namespace FusionGen.Compiler.Tests.Passes;
+
+/// <summary>Gradients that the compiler derives are those of the network: central differences in float64 through the reference interpreter.</summary>
+public class DifferentiationTests
+{
+    private const string Vit = "{ family: vit, image: 8, patch: 4, width: 8, depth: 2, heads: 2, mlp: 12, pool: POOL }";
+    private const string Swin = "{ family: swin, image: 12, patch: 2, width: 4, depths: [2, 2], heads: [1, 2], mlp: 8, window: 4 }";
+
+    [TestCase("cls", "add")]
+    [TestCase("cls", "affine")]
+    [TestCase("cls", "concat")]
+    [TestCase("cls", "cross")]
+    [TestCase("cls", "prefix")]
+    [TestCase("cls", "add, affine, concat, cross, prefix, none")]
+    [TestCase("mean", "affine, prefix")]
+    public void OfAViT(string pool, string candidates) => Check(Spec(Vit.Replace("POOL", pool, StringComparison.Ordinal), 2, candidates));
+
+    [TestCase("affine, concat, cross, prefix")]
+    public void OfASwin(string candidates) => Check(Spec(Swin, 4, candidates));
+
+    [Test]
+    public void OfEveryParameterWhereEverythingIsTuned() => Check(Spec(Vit.Replace("POOL", "cls", StringComparison.Ordinal), 2, "", "tune: all\n"));
+
+    [Test]
+    public void OfEveryParameterOfASwin() => Check(Spec(Swin, 4, "", "tune: all\n"));
+
+    /// <summary>METHOD §6.1, S7: frozen weights get no gradient, and no rule is applied before the first tuned value.</summary>
+    [Test]
+    public void GoesNoFurtherBackThanSomethingTuned()
+    {
+        var network = Network(Spec(Vit.Replace("POOL", "cls", StringComparison.Ordinal), 2, ""));
+        var head = Differentiation.Of(network);
+        Assert.That(head.Gradients.Keys.Select(value => ((ParameterOp)value.Op).Name), Is.EquivalentTo(new[] { "head.weight", "head.bias" }));
+        Assert.That(head.Values.Except(network.Values).Select(value => value.Op), Is.All.Matches<Op>(op => op is InputOp or MatMulSumOp or MatMulOp or SumToOp or ReshapeOp));
+    }
+
+    [Test]
+    public void IsTheSameGraphEveryTime()
+    {
+        var (one, other) = (Print(), Print());
+        Assert.That(other, Is.EqualTo(one));
+
+        static string Print() => string.Join('\n', Differentiation.Of(Network(Spec(Vit.Replace("POOL", "cls", StringComparison.Ordinal), 2, "add, cross"))).Values
+            .Select(value => $"{value.Id} {value.Op} {string.Join(',', value.Inputs.Select(input => input.Id))}"));
+    }
+
+    private static SpecDocument Spec(string backbone, int layers, string candidates, string more = "") => SpecReader.Read(
+        "fusiongen: 1\nmodel: Tiny\nnamespace: A\n" + $"backbone: {backbone}\n" + "classes: 3\n" + more +
+        (candidates.Length == 0
+            ? ""
+            : "prompts: { tokens: 2 }\noperators:\n  none: { kind: none }\n  add: { kind: add }\n  affine: { kind: affine, reduction: 2 }\n" +
+              "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n" +
+              $"layers:\n  - {{ at: 0..{layers - 1}, candidates: [{candidates}] }}\n"))
+        is { Document: { } document, Problems: var problems } && !problems.Any(problem => problem.Kind.Severity == Compiler.Problems.Severity.Error)
+            ? document
+            : throw new InvalidOperationException("the test's spec has errors");
+
+    private static Network Network(SpecDocument spec)
+    {
+        var networks = Networks.Build(spec, null);
+        return networks.Supernet ?? networks.Backbone;
+    }
+
+    private static void Check(SpecDocument spec)
+    {
+        var network = Network(spec);
+        var differentiation = Differentiation.Of(network);
+        var wanted = network.Values.Where(value => value.IsTracked && value.Op is ParameterOp or MixtureOp).ToList();
+        Assert.That(differentiation.Gradients.Keys, Is.EquivalentTo(wanted.Where(value => value.IsTracked)));
+
+        var leaves = new Dictionary<string, Array>(StringComparer.Ordinal);
+        var random = new Random(7);
+        Array Leaf(Interpreter interpreter, Value value)
+        {
+            var key = value.Op switch { ParameterOp p => p.Name, InputOp i => i.Name, MixtureOp m => $"mixture {m.Layer} {m.Log}", _ => "" };
+            if (!leaves.TryGetValue(key, out var array))
+            {
+                // Around 1 for gains and mixtures, around 0 for all else; every value is of use only if nothing vanishes.
+                var centre = value.Op is MixtureOp || key.EndsWith("norm1.weight", StringComparison.Ordinal) || key.EndsWith("norm2.weight", StringComparison.Ordinal) ? 0.7 : 0;
+                leaves.Add(key, array = Array.From(interpreter.Sizes(value.Shape), _ => centre + ((random.NextDouble() - 0.5) * 0.8)));
+            }
+            return array;
+        }
+
+        const int Batch = 2;
+        Interpreter New()
+        {
+            Interpreter? self = null;
+            return self = new Interpreter(Batch, value => Leaf(self!, value));
+        }
+        var analytic = New();
+        var gradients = differentiation.Gradients.ToDictionary(pair => pair.Key, pair => analytic[pair.Value]);
+        var seed = leaves["seed"];
+        double Loss()
+        {
+            var logits = New()[network.Logits];
+            return logits.Data.Zip(seed.Data).Sum(pair => pair.First * pair.Second);
+        }
+
+        var largest = gradients.Values.SelectMany(gradient => gradient.Data).Max(Math.Abs);
+        foreach (var (value, gradient) in gradients)
+        {
+            var place = value.Op is ParameterOp p ? p.Name : value.Op.ToString()!;
+            var array = Leaf(analytic, value);
+            foreach (var i in Enumerable.Range(0, array.Data.Length).OrderBy(_ => random.Next()).Take(2))
+            {
+                const double Step = 1e-5;
+                var kept = array.Data[i];
+                array.Data[i] = kept + Step;
+                var above = Loss();
+                array.Data[i] = kept - Step;
+                var below = Loss();
+                array.Data[i] = kept;
+                Assert.That(gradient.Data[i], Is.EqualTo((above - below) / (2 * Step)).Within(1e-8 * Math.Max(1, largest)), $"{place}[{i}]");
+            }
+        }
+    }
+}
