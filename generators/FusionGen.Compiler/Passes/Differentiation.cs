@@ -8,6 +8,8 @@ namespace FusionGen.Compiler.Passes;
 /// </summary>
 public sealed class Differentiation
 {
+    private const string Suffix = ".gradient";
+
     private Differentiation(Network network, Value seed, IReadOnlyDictionary<Value, Value> gradients)
     {
         this.Network = network;
@@ -35,26 +37,23 @@ public sealed class Differentiation
     public static Differentiation Of(Network network)
     {
         var graph = network.Graph;
-        return graph.In("gradients", () =>
+        var seed = graph.In("head" + Suffix, () => graph.Input("seed", network.Logits.Shape));
+        var sums = new Dictionary<Value, Value> { [network.Logits] = seed };
+        var found = new Dictionary<Value, Value>();
+        foreach (var value in network.Values.Reverse())
         {
-            var seed = graph.Input("seed", network.Logits.Shape);
-            var sums = new Dictionary<Value, Value> { [network.Logits] = seed };
-            var found = new Dictionary<Value, Value>();
-            foreach (var value in network.Values.Reverse())
+            if (!value.IsTracked || !sums.TryGetValue(value, out var gradient))
+                continue;
+            sums.Remove(value);
+            if (value.Op is ParameterOp or MixtureOp)
+                found.Add(value, gradient);
+            for (var i = 0; i < value.Inputs.Count; i++)
             {
-                if (!value.IsTracked || !sums.TryGetValue(value, out var gradient))
-                    continue;
-                sums.Remove(value);
-                if (value.Op is ParameterOp or MixtureOp)
-                    found.Add(value, gradient);
-                for (var i = 0; i < value.Inputs.Count; i++)
-                {
-                    var input = value.Inputs[i];
-                    if (input.IsTracked && Passes.Gradients.Of(graph, value, gradient, i) is { } part)
-                        sums[input] = sums.TryGetValue(input, out var sum) ? graph.Sum(sum, part) : part;
-                }
+                var (input, index) = (value.Inputs[i], i);
+                if (input.IsTracked && graph.In(value.Scope + Suffix, () => Passes.Gradients.Of(graph, value, gradient, index)) is { } part)
+                    sums[input] = sums.TryGetValue(input, out var sum) ? graph.In(value.Scope + Suffix, () => graph.Sum(sum, part)) : part;
             }
-            return new Differentiation(network, seed, found);
-        });
+        }
+        return new Differentiation(network, seed, found);
     }
 }

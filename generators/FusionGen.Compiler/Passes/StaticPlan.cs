@@ -1,0 +1,324 @@
+using FusionGen.Compiler.Graph;
+
+namespace FusionGen.Compiler.Passes;
+
+/// <summary>When a value of a static program is computed.</summary>
+public enum Phase
+{
+    /// <summary>Once a step, before the images: it depends on parameters only (METHOD §6.1, S2).</summary>
+    Shared,
+
+    /// <summary>For every image, by the worker that has it.</summary>
+    Sample,
+
+    /// <summary>A sum over a worker's images, which the step adds up over the workers.</summary>
+    Partial,
+
+    /// <summary>Once a step, after the images: it depends on such sums.</summary>
+    Finish,
+}
+
+/// <summary>Memory that one or more values have at different times.</summary>
+/// <param name="Phase">Which arena it is in.</param>
+/// <param name="Elements">Numbers, in all or per image.</param>
+public sealed record StaticBuffer(Phase Phase, long Elements)
+{
+    /// <summary>First instruction that writes it.</summary>
+    public int First { get; internal set; } = int.MaxValue;
+
+    /// <summary>Last instruction that reads it.</summary>
+    public int Last { get; internal set; } = -1;
+
+    /// <summary>Where it is in its arena.</summary>
+    public long Offset { get; internal set; } = -1;
+
+    /// <inheritdoc/>
+    public bool Equals(StaticBuffer? other) => ReferenceEquals(this, other);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this);
+}
+
+/// <summary>Where a value is: in a buffer, or in a leaf of the graph.</summary>
+/// <param name="Leaf">Parameter, input or mixture; null where the value is in a buffer.</param>
+/// <param name="Buffer">The buffer; null for a leaf.</param>
+/// <param name="Start">First number of it; never other than 0 for what is per image.</param>
+/// <param name="Elements">Numbers, in all or per image.</param>
+public sealed record StaticPlace(Value? Leaf, StaticBuffer? Buffer, long Start, long Elements);
+
+/// <summary>One call of a static program.</summary>
+/// <param name="Value">What it computes.</param>
+/// <param name="Phase">When.</param>
+/// <param name="Result">Where to.</param>
+/// <param name="Inputs">From where.</param>
+/// <param name="Residual">What is added to the result; the result's own place where it is accumulated in place; null for nothing.</param>
+/// <param name="Saved">Further numbers that pass from forward to backward: a layer norm's statistics, attention's normalisers; null for none.</param>
+/// <param name="Parts">Further results, by the input they are the gradient of.</param>
+public sealed record StaticInstruction(
+    Value Value, Phase Phase, StaticPlace Result, IReadOnlyList<StaticPlace> Inputs, StaticPlace? Residual, StaticPlace? Saved, IReadOnlyDictionary<int, StaticPlace> Parts);
+
+/// <summary>
+/// A graph as straight-line calls on planned memory: what depends on parameters only once a step, everything else image by image, so that
+/// workers take slices of a batch through all of it without meeting; sums over images are added up at the end, in a fixed order.
+/// </summary>
+public sealed class StaticPlan
+{
+    private readonly Dictionary<Value, StaticPlace> places = [];
+    private readonly Dictionary<Value, Phase> phases = [];
+    private readonly Dictionary<object, StaticPlace> saved = [];
+    private readonly List<StaticInstruction> instructions = [];
+    private readonly Dictionary<StaticBuffer, List<Value>> aliases = [];
+    private readonly Dictionary<Value, List<Value>> users = [];
+    private readonly HashSet<Value> results;
+
+    private StaticPlan(IReadOnlyList<Value> values, IEnumerable<Value> results)
+    {
+        this.results = [.. results];
+        foreach (var value in values)
+        {
+            this.phases.Add(value, this.PhaseOf(value));
+            foreach (var input in value.Inputs.Distinct())
+                this.UsersOf(input).Add(value);
+        }
+        for (var i = 0; i < values.Count; i++)
+            this.Schedule(values[i]);
+        var buffers = this.Lifetimes();
+        this.SampleElements = Arrange(buffers.Where(buffer => buffer.Phase == Phase.Sample));
+        this.SharedElements = Append(buffers.Where(buffer => buffer.Phase is Phase.Shared or Phase.Finish));
+        this.PartialElements = Append(buffers.Where(buffer => buffer.Phase == Phase.Partial));
+    }
+
+    /// <summary>The calls, in order.</summary>
+    public IReadOnlyList<StaticInstruction> Instructions => this.instructions;
+
+    /// <summary>Numbers of what is computed once a step.</summary>
+    public long SharedElements { get; }
+
+    /// <summary>Numbers of a worker's sums.</summary>
+    public long PartialElements { get; }
+
+    /// <summary>Numbers of an image, at the moment when most are alive.</summary>
+    public long SampleElements { get; }
+
+    /// <summary>Plans the forward pass.</summary>
+    public static StaticPlan Of(Network network) => new(network.Values, [network.Logits, network.Features]);
+
+    /// <summary>Plans a training step: the forward pass and every gradient.</summary>
+    public static StaticPlan Of(Differentiation differentiation) =>
+        new(differentiation.Values, differentiation.Gradients.Values.Append(differentiation.Network.Logits));
+
+    /// <summary>Where a value is.</summary>
+    public StaticPlace this[Value value] => this.places[value];
+
+    private static bool IsLeaf(Value value) => value.Op is ParameterOp or InputOp or MixtureOp;
+
+    private List<Value> UsersOf(Value value)
+    {
+        if (!this.users.TryGetValue(value, out var list))
+            this.users.Add(value, list = []);
+        return list;
+    }
+
+    private Phase PhaseOf(Value value)
+    {
+        if (value.Shape.IsPerSample)
+            return Phase.Sample;
+        var inputs = value.Inputs.Select(input => this.phases[input]).ToArray();
+        return inputs.Contains(Phase.Sample) ? Phase.Partial
+            : inputs.Contains(Phase.Partial) || inputs.Contains(Phase.Finish) ? Phase.Finish
+            : Phase.Shared;
+    }
+
+    private void Schedule(Value value)
+    {
+        if (IsLeaf(value))
+        {
+            this.Place(value, new StaticPlace(value, null, 0, value.Shape.Elements));
+            return;
+        }
+        if (this.places.ContainsKey(value))
+            return;
+        if (this.View(value) is { } view)
+        {
+            this.Place(value, view);
+            return;
+        }
+        // A sum takes the place of a product that it alone reads, when that product is added to what is already there.
+        if (value.Op is AddOp && value.Inputs.FirstOrDefault(input => this.SumOf(input) == value) is { } product)
+        {
+            this.Place(value, this.places[product]);
+            return;
+        }
+        var inputs = value.Inputs.Select(input => this.places[input]).ToArray();
+        var phase = this.phases[value];
+        var (result, residual) = this.Target(value);
+        this.Place(value, result);
+        var parts = new Dictionary<int, StaticPlace>();
+        if (value.Op is AttentionGradientOp)
+        {
+            foreach (var part in this.UsersOf(value).Where(user => user.Op is PartOp))
+            {
+                var place = this.Fresh(part);
+                this.Place(part, place);
+                parts.Add(((PartOp)part.Op).Index, place);
+            }
+        }
+        this.instructions.Add(new StaticInstruction(value, phase, result, inputs, residual, this.SavedBy(value), parts));
+    }
+
+    /// <summary>The same numbers under another shape, or a contiguous part of what is not per image; null where numbers have to move.</summary>
+    private StaticPlace? View(Value value)
+    {
+        if (value.Op is not (ReshapeOp or SliceOp or SelectOp))
+            return null;
+        var source = this.places[value.Inputs[0]];
+        if (value.Op is ReshapeOp)
+            return source with { Elements = value.Shape.Elements };
+        var (axis, start) = value.Op is SliceOp slice ? (slice.Axis, slice.Start) : (((SelectOp)value.Op).Axis, ((SelectOp)value.Op).Index);
+        var shape = value.Inputs[0].Shape;
+        return axis == 0 && !shape.IsPerSample
+            ? new StaticPlace(source.Leaf, source.Buffer, source.Start + (start * (shape.Elements / shape[0].Size)), value.Shape.Elements)
+            : null;
+    }
+
+    /// <summary>Operations that can add to their result instead of overwriting it.</summary>
+    private static bool CanAccumulate(Op op) => op is LinearOp or MatMulOp or LayerNormGradientOp;
+
+    /// <summary>The sum that an operation's result goes into and nowhere else, if it can be computed right into it; null otherwise.</summary>
+    private Value? SumOf(Value value)
+    {
+        if (!CanAccumulate(value.Op) || this.results.Contains(value) || this.phases[value] != Phase.Sample)
+            return null;
+        var users = this.UsersOf(value);
+        if (users.Count != 1 || users[0].Op is not AddOp || users[0].Shape != value.Shape)
+            return null;
+        var sum = users[0];
+        var other = sum.Inputs[0] == value ? sum.Inputs[1] : sum.Inputs[0];
+        // Both summands may qualify: the later one is added to the earlier one.
+        return other.Id < value.Id && other.Shape == value.Shape ? sum : null;
+    }
+
+    /// <summary>Where a result goes, and what it is added to there.</summary>
+    private (StaticPlace Result, StaticPlace? Residual) Target(Value value)
+    {
+        if (this.SumOf(value) is { } sum)
+        {
+            var other = sum.Inputs[0] == value ? sum.Inputs[1] : sum.Inputs[0];
+            var there = this.places[other];
+            return this.IsFreeAfter(other, sum) ? (there, there) : (this.Fresh(value), there);
+        }
+        // Element by element, so the result may take the place of an input that nobody reads any more.
+        if (this.phases[value] == Phase.Sample && value.Op is UnaryOp or UnaryGradientOp or ScaleOp or AddOp or MulOp or MulAddOp)
+        {
+            foreach (var input in value.Inputs)
+            {
+                if (input.Shape.Elements == value.Shape.Elements && input.Shape.IsPerSample && this.IsFreeAfter(input, value))
+                    return (this.places[input], null);
+            }
+        }
+        return (this.Fresh(value), null);
+    }
+
+    /// <summary>Whether nothing after <paramref name="user"/> reads the memory of a value, and it is memory that may be written.</summary>
+    private bool IsFreeAfter(Value value, Value user)
+    {
+        if (this.places[value] is not { Buffer: { Phase: Phase.Sample } buffer } || this.phases[user] != Phase.Sample)
+            return false;
+        return this.aliases[buffer].All(alias => !this.results.Contains(alias) && this.UsersOf(alias).All(reader => reader == user || this.places.ContainsKey(reader)));
+    }
+
+    private void Place(Value value, StaticPlace place)
+    {
+        this.places.Add(value, place);
+        if (place.Buffer is not { } buffer)
+            return;
+        if (!this.aliases.TryGetValue(buffer, out var list))
+            this.aliases.Add(buffer, list = []);
+        list.Add(value);
+    }
+
+    private StaticPlace Fresh(Value value) => new(null, new StaticBuffer(this.phases[value], value.Shape.Elements), 0, value.Shape.Elements);
+
+    /// <summary>Statistics that a layer norm, or attention, leaves for its gradient.</summary>
+    private StaticPlace? SavedBy(Value value)
+    {
+        switch (value.Op)
+        {
+            case LayerNormOp norm when this.UsersOf(value.Inputs[0]).Any(user => user.Op is LayerNormGradientOp gradient && gradient.Epsilon == norm.Epsilon && user.Inputs[0] == value.Inputs[0]):
+                var key = (value.Inputs[0], norm.Epsilon);
+                if (!this.saved.TryGetValue(key, out var statistics))
+                {
+                    var elements = 2 * (value.Inputs[0].Shape.Elements / value.Inputs[0].Shape.Last);
+                    this.saved.Add(key, statistics = new StaticPlace(null, new StaticBuffer(this.phases[value.Inputs[0]], elements), 0, elements));
+                }
+                return statistics;
+            case LayerNormGradientOp gradient:
+                return this.saved[(value.Inputs[0], gradient.Epsilon)];
+            case AttentionOp attention when this.UsersOf(value).Any(user => user.Op is AttentionGradientOp):
+                var count = value.Shape.Elements / value.Shape.Last * attention.Heads;
+                var normalisers = new StaticPlace(null, new StaticBuffer(Phase.Sample, count), 0, count);
+                this.saved.Add(value, normalisers);
+                return normalisers;
+            case AttentionGradientOp:
+                return this.saved[value.Inputs[value.Inputs.Count - 2]];
+            default:
+                return null;
+        }
+    }
+
+    /// <summary>When each buffer is written first and read last.</summary>
+    private List<StaticBuffer> Lifetimes()
+    {
+        var buffers = new HashSet<StaticBuffer>();
+        for (var i = 0; i < this.instructions.Count; i++)
+        {
+            var instruction = this.instructions[i];
+            foreach (var place in instruction.Inputs.Append(instruction.Result).Append(instruction.Residual).Append(instruction.Saved).Concat(instruction.Parts.Values))
+            {
+                if (place?.Buffer is not { } buffer)
+                    continue;
+                buffers.Add(buffer);
+                buffer.First = Math.Min(buffer.First, i);
+                buffer.Last = Math.Max(buffer.Last, i);
+            }
+        }
+        foreach (var result in this.results)
+        {
+            if (this.places[result].Buffer is { } buffer)
+                buffer.Last = int.MaxValue;
+        }
+        return [.. buffers];
+    }
+
+    /// <summary>Largest first, each at the lowest place where it is in nobody's way at any time.</summary>
+    private static long Arrange(IEnumerable<StaticBuffer> buffers)
+    {
+        var placed = new List<StaticBuffer>();
+        var end = 0L;
+        foreach (var buffer in buffers.OrderByDescending(buffer => buffer.Elements).ThenBy(buffer => buffer.First))
+        {
+            var offset = 0L;
+            foreach (var other in placed.Where(other => other.First <= buffer.Last && buffer.First <= other.Last).OrderBy(other => other.Offset))
+            {
+                if (offset + buffer.Elements <= other.Offset)
+                    break;
+                offset = Math.Max(offset, other.Offset + other.Elements);
+            }
+            buffer.Offset = offset;
+            placed.Add(buffer);
+            end = Math.Max(end, offset + buffer.Elements);
+        }
+        return end;
+    }
+
+    private static long Append(IEnumerable<StaticBuffer> buffers)
+    {
+        var end = 0L;
+        foreach (var buffer in buffers.OrderBy(buffer => buffer.First))
+        {
+            buffer.Offset = end;
+            end += buffer.Elements;
+        }
+        return end;
+    }
+}
