@@ -40,6 +40,9 @@ public static class FusionCompiler
     /// <summary>Hint name of a generated file. The dot before the part keeps models A and APlan apart.</summary>
     internal static string FileName(string @namespace, string model, string part) => $"FusionGen/{@namespace}.{model}.{part}.g.cs";
 
+    /// <summary>The static programs of a network, by the suffix of their types: a training step, and a forward pass.</summary>
+    private static IReadOnlyList<string> Programs { get; } = ["Training", "Inference"];
+
     private static IEnumerable<GeneratedFile> Files(SpecDocument spec, PolicyDocument? policy, Networks networks)
     {
         yield return File(spec, "Plan", code => PlanCode.Write(code, spec, SpecHash.Of(spec), networks));
@@ -53,6 +56,11 @@ public static class FusionCompiler
         }
         if (networks.Model is { } model)
             yield return File(spec, "Model", code => Model(code, spec, "Model", model, policy!.Choices, "the operators of the found policy and nothing else"));
+        foreach (var (name, network) in networks.All.Where(pair => StaticCode.Covers(pair.Network)))
+        {
+            foreach (var part in Programs)
+                yield return File(spec, name + part, code => StaticCode.Write(code, spec.Model + name + part, network, part == Programs[0], name == "Supernet"));
+        }
     }
 
     private static GeneratedFile File(SpecDocument spec, string suffix, Action<CodeWriter> write) =>
@@ -77,6 +85,12 @@ public static class FusionCompiler
             {
             }
             code.Line();
+            foreach (var program in Programs.Where(_ => StaticCode.Covers(network)))
+            {
+                code.Line("/// <inheritdoc/>");
+                code.Line($"protected override StaticProgram {program}Program() => new {type}{program}();");
+                code.Line();
+            }
             new NetworkCode(network, isSupernet: suffix == "Supernet").Write(code);
         }
     }

@@ -18,6 +18,7 @@ internal static class SourceHeader
         {
             code.Line("using global::FusionGen;");
             code.Line("using global::FusionGen.Search;");
+            code.Line("using global::FusionGen.Static;");
             code.Line("using global::System;");
             code.Line("using global::System.Collections.Generic;");
             code.Line("using global::TorchSharp;");

@@ -35,7 +35,7 @@ internal sealed class StaticCode
         code.Line(SourceHeader.GeneratedCode);
         using (code.Block($"internal sealed class {type} : StaticProgram"))
         {
-            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.Scratch())}, {this.Place(this.network.Logits)}, Gradients)"))
+            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.Scratch())}, {Record(this.plan[this.network.Logits])}, Gradients)"))
             {
             }
             code.Line();
@@ -57,7 +57,7 @@ internal sealed class StaticCode
         var what = of.Op is ParameterOp parameter
             ? $"StaticGradient.OfParameter({N(this.parameterIndex[parameter.Name])}"
             : $"StaticGradient.OfMixture({N(((MixtureOp)of.Op).Layer)}, {(((MixtureOp)of.Op).Log ? "true" : "false")}";
-        return $"{what}, {this.Place(gradient)})";
+        return $"{what}, {Record(this.plan[gradient])})";
     }
 
     /// <summary>A phase: a method that calls one method per scope, so that none grows long.</summary>
@@ -300,6 +300,12 @@ internal sealed class StaticCode
             InputOp input => input.Name == "seed" ? "f.Seed" : "f.Images",
             _ => throw new InvalidOperationException($"{place.Leaf.Op} is no leaf"),
         };
+    }
+
+    private static string Record(StaticPlace place)
+    {
+        var arena = place.Buffer!.Phase switch { Phase.Sample => "Sample", Phase.Partial => "Partial", _ => "Shared" };
+        return $"new StaticPlace(StaticArena.{arena}, {N(place.Buffer.Offset + place.Start)}, {N(place.Elements)})";
     }
 
     private static int Axis(int axis, Shape shape) => axis < 0 ? axis + shape.Rank : axis;

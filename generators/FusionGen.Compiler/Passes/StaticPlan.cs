@@ -52,7 +52,7 @@ public sealed record StaticPlace(Value? Leaf, StaticBuffer? Buffer, long Start, 
 /// <param name="Result">Where to.</param>
 /// <param name="Inputs">From where.</param>
 /// <param name="Residual">What is added to the result; the result's own place where it is accumulated in place; null for nothing.</param>
-/// <param name="Saved">Further numbers that pass from forward to backward: a layer norm's statistics, attention's normalisers; null for none.</param>
+/// <param name="Saved">Further numbers: those that pass from forward to backward (a layer norm's statistics, attention's normalisers), or a patch embedding's rows; null for none.</param>
 /// <param name="Parts">Further results, by the input they are the gradient of.</param>
 public sealed record StaticInstruction(
     Value Value, Phase Phase, StaticPlace Result, IReadOnlyList<StaticPlace> Inputs, StaticPlace? Residual, StaticPlace? Saved, IReadOnlyDictionary<int, StaticPlace> Parts);
@@ -259,6 +259,10 @@ public sealed class StaticPlan
                 var normalisers = new StaticPlace(null, new StaticBuffer(Phase.Sample, count), 0, count);
                 this.saved.Add(value, normalisers);
                 return normalisers;
+            case PatchEmbedOp patch:
+                // Not saved but needed on the way: the patches as rows.
+                var rows = value.Shape[1].Size * (long)value.Inputs[0].Shape[1].Size * patch.Patch * patch.Patch;
+                return new StaticPlace(null, new StaticBuffer(Phase.Sample, rows), 0, rows);
             case AttentionGradientOp:
                 return this.saved[value.Inputs[value.Inputs.Count - 2]];
             default:

@@ -1,3 +1,4 @@
+using FusionGen.Static;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -11,6 +12,7 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
 {
     private readonly Parameter[] table;
     private readonly Dictionary<string, int> index;
+    private StaticEngine? step;
 
     /// <summary>Creates every parameter, uninitialised values included: call <see cref="Initialize"/> or load weights.</summary>
     protected FusionNetwork(NetworkPlan plan, IReadOnlyList<TensorSpec> specs, Device? device, ScalarType dtype)
@@ -89,14 +91,53 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         }
     }
 
+    /// <summary>Who computes losses, and logits where no gradient is asked for.</summary>
+    public Engine Engine { get; set; }
+
     /// <summary>Logits (B, classes) of normalised images (B, 3, <see cref="NetworkPlan.ImageSize"/>, <see cref="NetworkPlan.ImageSize"/>).</summary>
     public sealed override Tensor forward(Tensor input) => this.Forward(input, this.table);
+
+    /// <summary>Mean cross-entropy and logits at given parameters; gradients flow into those of <paramref name="values"/> that require them.</summary>
+    /// <param name="images">(B, 3, S, S).</param>
+    /// <param name="labels">(B), int64.</param>
+    /// <param name="values">One tensor for each of <see cref="Specs"/>, in order.</param>
+    /// <param name="isTwiceDifferentiable">Whether gradients of gradients will be asked for, which the static engine has none of.</param>
+    public virtual (Tensor Loss, Tensor Logits) Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, bool isTwiceDifferentiable = false) =>
+        this.LossOf(images, labels, values, null, isTwiceDifferentiable);
 
     /// <summary>The same at other parameters: <paramref name="values"/> holds one tensor for each of <see cref="Specs"/>, in order.</summary>
     public abstract Tensor Forward(Tensor images, IReadOnlyList<Tensor> values);
 
     /// <summary>What the head reads, (B, width): pooled and normalised features, at given parameters.</summary>
     public abstract Tensor Features(Tensor images, IReadOnlyList<Tensor> values);
+
+    /// <summary>The static program of a training step; null where the compiler wrote none.</summary>
+    protected virtual StaticProgram? TrainingProgram() => null;
+
+    /// <summary>The static program of a forward pass; null where the compiler wrote none.</summary>
+    protected virtual StaticProgram? InferenceProgram() => null;
+
+    private protected (Tensor Loss, Tensor Logits) LossOf(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, Mixture? mixture, bool isTwiceDifferentiable)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        ArgumentNullException.ThrowIfNull(labels);
+        ArgumentNullException.ThrowIfNull(values);
+        if (this.Engine == Engine.Static && !isTwiceDifferentiable && mixture is not { IsDiscrete: true } && this.Location.type == TorchSharp.DeviceType.CPU && this.DataType == ScalarType.Float32 &&
+            (this.step ??= this.TrainingProgram() is { } program ? new StaticEngine(program, this, this.Plan.Depth) : null) is { } engine)
+            return StaticLoss.Of(engine, images, labels, values, mixture);
+        var logits = this.Eager(images, values, mixture);
+        return (nn.functional.cross_entropy(logits, labels), logits);
+    }
+
+    private protected virtual Tensor Eager(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Forward(images, values);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            this.step?.Dispose();
+        base.Dispose(disposing);
+    }
 
     /// <summary>Everything is registered by the constructor; nothing is found by reflection.</summary>
     protected override void RegisterComponents()

@@ -45,6 +45,20 @@ public abstract class Supernet : FusionNetwork
     /// <summary>Logits (B, classes) at given parameters and a given mixture of the candidates.</summary>
     public abstract Tensor Forward(Tensor images, IReadOnlyList<Tensor> values, Mixture mixture);
 
+    /// <inheritdoc/>
+    public sealed override (Tensor Loss, Tensor Logits) Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, bool isTwiceDifferentiable = false)
+    {
+        using var mixture = Mixture.Soft(this.Architecture(values), this.Temperature);
+        return this.Loss(images, labels, values, mixture, isTwiceDifferentiable);
+    }
+
+    /// <summary>Mean cross-entropy and logits at given parameters and a given mixture; gradients flow into those that require them.</summary>
+    /// <inheritdoc cref="FusionNetwork.Loss(Tensor, Tensor, IReadOnlyList{Tensor}, bool)"/>
+    public (Tensor Loss, Tensor Logits) Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, Mixture mixture, bool isTwiceDifferentiable = false) =>
+        this.LossOf(images, labels, values, mixture, isTwiceDifferentiable);
+
+    private protected sealed override Tensor Eager(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Forward(images, values, mixture!);
+
     /// <summary>α of each layer out of a table of values; null where a layer has fewer than two candidates.</summary>
     public IReadOnlyList<Tensor?> Architecture(IReadOnlyList<Tensor> values)
     {

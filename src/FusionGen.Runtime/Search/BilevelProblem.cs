@@ -62,6 +62,9 @@ public sealed class BilevelProblem : IDisposable
     /// <summary>The same storage; gradients flow into α only.</summary>
     public IReadOnlyList<Tensor> ForAlphas { get; }
 
+    /// <summary>Whether gradients of gradients are taken.</summary>
+    private bool IsTwiceDifferentiated => this.Settings.Order == SearchOrder.SecondExact;
+
     /// <summary>The network's parameters with other weights and the network's own α.</summary>
     /// <param name="weights">One for each of <see cref="Weights"/>.</param>
     public IReadOnlyList<Tensor> At(IReadOnlyList<Tensor> weights)
@@ -76,8 +79,9 @@ public sealed class BilevelProblem : IDisposable
     /// <summary>Mean cross-entropy at given parameters.</summary>
     public Tensor Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values)
     {
-        using var logits = this.Network.Forward(images, values);
-        return nn.functional.cross_entropy(logits, labels);
+        var (loss, logits) = this.Network.Loss(images, labels, values, this.IsTwiceDifferentiated);
+        logits.Dispose();
+        return loss;
     }
 
     /// <summary>α's objective on a validation batch at given parameters.</summary>
@@ -85,7 +89,7 @@ public sealed class BilevelProblem : IDisposable
     {
         using var scope = NewDisposeScope();
         using var mixture = Mixture.Soft(this.Network.Architecture(values), this.Network.Temperature);
-        var loss = nn.functional.cross_entropy(this.Network.Forward(images, values, mixture), labels);
+        var (loss, _) = this.Network.Loss(images, labels, values, mixture, this.IsTwiceDifferentiated);
         var entropy = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         var cost = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         for (var layer = 0; layer < mixture.Weights.Count; layer++)

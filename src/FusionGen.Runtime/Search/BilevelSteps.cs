@@ -54,8 +54,7 @@ public sealed class BilevelSteps : IDisposable
     public (Tensor Loss, Tensor Correct) StepWeights(Batch batch)
     {
         using var scope = NewDisposeScope();
-        var logits = this.problem.Network.Forward(batch.Images, this.problem.ForWeights);
-        var loss = nn.functional.cross_entropy(logits, batch.Labels);
+        var (loss, logits) = this.problem.Network.Loss(batch.Images, batch.Labels, this.problem.ForWeights);
         Meter.Check(loss);
         var gradients = Gradients.Of(loss, this.problem.Weights);
         if (this.WeightClip > 0)

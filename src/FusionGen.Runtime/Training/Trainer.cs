@@ -139,8 +139,7 @@ public sealed class Trainer : IDisposable
         using var scope = NewDisposeScope();
         try
         {
-            var logits = this.network.forward(batch.Images);
-            var loss = nn.functional.cross_entropy(logits, batch.Labels);
+            var (loss, logits) = this.network.Loss(batch.Images, batch.Labels, this.network.Table);
             Meter.Check(loss);
             var gradients = Gradients.Of(loss, this.tuned);
             if (this.settings.Clip > 0)

@@ -1,0 +1,116 @@
+using System.Runtime.InteropServices;
+
+namespace FusionGen.Static;
+
+/// <summary>
+/// What a static program sees of memory while it runs on some images: places by offset and length, as the compiler planned them. What is
+/// per image lies in blocks of <see cref="B"/> images each.
+/// </summary>
+public readonly ref struct StaticFrame
+{
+    private readonly ReadOnlySpan<nint> parameters;
+    private readonly ReadOnlySpan<int> counts;
+    private readonly ReadOnlySpan<float[]?> weights;
+    private readonly ReadOnlySpan<float[]?> logWeights;
+    private readonly Span<float> shared;
+    private readonly Span<float> partial;
+    private readonly Span<float> sample;
+
+    internal StaticFrame(
+        int images, StaticOperands operands, Span<float> shared, Span<float> partial, Span<float> sample, Span<float> scratch, ReadOnlySpan<float> input, Span<float> seed)
+    {
+        this.B = images;
+        this.parameters = operands.Parameters;
+        this.counts = operands.Counts;
+        this.weights = operands.Weights;
+        this.logWeights = operands.LogWeights;
+        this.shared = shared;
+        this.partial = partial;
+        this.sample = sample;
+        this.Scratch = scratch;
+        this.Images = input;
+        this.Seed = seed;
+    }
+
+    /// <summary>Images of this run.</summary>
+    public int B { get; }
+
+    /// <summary>Normalised images (B, 3, side, side).</summary>
+    public ReadOnlySpan<float> Images { get; }
+
+    /// <summary>Gradient of the loss with respect to the logits (B, classes).</summary>
+    public Span<float> Seed { get; }
+
+    /// <summary>Memory that nothing outlives a call in.</summary>
+    public Span<float> Scratch { get; }
+
+    /// <summary>A place that is per image: offset and length of one image's share.</summary>
+    public Span<float> Sample(int offset, int length) => this.sample.Slice(offset * this.B, length * this.B);
+
+    /// <summary>A place of what is computed once a step.</summary>
+    public Span<float> Shared(int offset, int length) => this.shared.Slice(offset, length);
+
+    /// <summary>A place of this run's sums over images; once all are added up, of the totals.</summary>
+    public Span<float> Partial(int offset, int length) => this.partial.Slice(offset, length);
+
+    /// <summary>A parameter, by its position in the network's table.</summary>
+    public unsafe ReadOnlySpan<float> Parameter(int index) => new((void*)this.parameters[index], this.counts[index]);
+
+    /// <summary>π of a layer.</summary>
+    public ReadOnlySpan<float> Weights(int layer) => this.weights[layer];
+
+    /// <summary>ln π of a layer.</summary>
+    public ReadOnlySpan<float> LogWeights(int layer) => this.logWeights[layer];
+}
+
+/// <summary>Parameters and mixtures that a run reads.</summary>
+internal sealed class StaticOperands(int parameters, int layers)
+{
+    public nint[] Parameters { get; } = new nint[parameters];
+
+    public int[] Counts { get; } = new int[parameters];
+
+    public float[]?[] Weights { get; } = new float[]?[layers];
+
+    public float[]?[] LogWeights { get; } = new float[]?[layers];
+}
+
+/// <summary>Memory outside the collector's heap, on a cache line's border; zeros at first.</summary>
+internal sealed unsafe class StaticMemory : IDisposable
+{
+    private void* start;
+
+    public StaticMemory(long elements)
+    {
+        if (elements > int.MaxValue)
+            throw new FusionException(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"a static program's arena of {elements} numbers is larger than one span; use smaller batches"), ExitCode.Spec);
+        this.Elements = (int)elements;
+        this.start = NativeMemory.AlignedAlloc((nuint)Math.Max(1, elements) * sizeof(float), 64);
+        this.Span.Clear();
+    }
+
+    ~StaticMemory() => this.Free();
+
+    public int Elements { get; }
+
+    public Span<float> Span
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(this.start is null, this);
+            return new Span<float>(this.start, this.Elements);
+        }
+    }
+
+    public void Dispose()
+    {
+        this.Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Free()
+    {
+        NativeMemory.AlignedFree(this.start);
+        this.start = null;
+    }
+}

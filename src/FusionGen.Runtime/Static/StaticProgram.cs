@@ -1,0 +1,88 @@
+namespace FusionGen.Static;
+
+/// <summary>Which memory a place is in.</summary>
+public enum StaticArena
+{
+    /// <summary>What is computed once a step.</summary>
+    Shared,
+
+    /// <summary>Sums over images.</summary>
+    Partial,
+
+    /// <summary>What is per image.</summary>
+    Sample,
+}
+
+/// <summary>A place in planned memory.</summary>
+/// <param name="Arena">Which memory.</param>
+/// <param name="Offset">First number, of one image's share where it is per image.</param>
+/// <param name="Length">Numbers, of one image where it is per image.</param>
+public readonly record struct StaticPlace(StaticArena Arena, int Offset, int Length);
+
+/// <summary>A gradient that a training program leaves behind.</summary>
+/// <param name="Parameter">Position in the network's table; -1 for a mixture's.</param>
+/// <param name="Layer">Layer of the mixture; -1 for a parameter's.</param>
+/// <param name="IsLog">Whether it is ln π's.</param>
+/// <param name="Place">Where it is.</param>
+public sealed record StaticGradient(int Parameter, int Layer, bool IsLog, StaticPlace Place)
+{
+    /// <summary>Of a parameter.</summary>
+    public static StaticGradient OfParameter(int index, StaticPlace place) => new(index, -1, false, place);
+
+    /// <summary>Of π, or of ln π, of a layer.</summary>
+    public static StaticGradient OfMixture(int layer, bool isLog, StaticPlace place) => new(-1, layer, isLog, place);
+}
+
+/// <summary>
+/// A network's forward pass, or its whole training step, as straight-line calls on memory that was planned when it was compiled. Generated;
+/// <see cref="StaticEngine"/> runs it.
+/// </summary>
+public abstract class StaticProgram
+{
+    /// <summary>Called by generated code.</summary>
+    /// <param name="shared">Numbers computed once a step.</param>
+    /// <param name="partial">Numbers that are sums over images.</param>
+    /// <param name="sample">Numbers of an image, at the moment when most are alive.</param>
+    /// <param name="scratch">Numbers that a call needs for itself.</param>
+    /// <param name="logits">Where the logits are.</param>
+    /// <param name="gradients">Where the gradients are; none for a forward pass.</param>
+    protected StaticProgram(long shared, long partial, long sample, long scratch, StaticPlace logits, IReadOnlyList<StaticGradient> gradients)
+    {
+        this.SharedElements = shared;
+        this.PartialElements = partial;
+        this.SampleElements = sample;
+        this.ScratchElements = scratch;
+        this.Logits = logits;
+        this.Gradients = gradients;
+    }
+
+    /// <summary>Numbers computed once a step.</summary>
+    public long SharedElements { get; }
+
+    /// <summary>Numbers that are sums over images, for every slice of a batch.</summary>
+    public long PartialElements { get; }
+
+    /// <summary>Numbers of an image, at the moment when most are alive.</summary>
+    public long SampleElements { get; }
+
+    /// <summary>Numbers that a call needs for itself, for every worker.</summary>
+    public long ScratchElements { get; }
+
+    /// <summary>Where the logits (B, classes) are.</summary>
+    public StaticPlace Logits { get; }
+
+    /// <summary>Where the gradients are.</summary>
+    public IReadOnlyList<StaticGradient> Gradients { get; }
+
+    /// <summary>Computes what depends on parameters only.</summary>
+    protected internal abstract void RunShared(in StaticFrame f);
+
+    /// <summary>From images to logits.</summary>
+    protected internal abstract void RunForward(in StaticFrame f);
+
+    /// <summary>From the logits' gradient to sums over images.</summary>
+    protected internal abstract void RunBackward(in StaticFrame f);
+
+    /// <summary>From sums over images to gradients.</summary>
+    protected internal abstract void RunFinish(in StaticFrame f);
+}
