@@ -83,6 +83,12 @@ public sealed class StaticTests
         var gradients = autograd.grad([loss], [.. wanted.Select(i => (Tensor)network.Table[i])], allow_unused: true);
         var values = wanted.Zip(gradients).Where(pair => pair.Second is not null).ToDictionary(pair => network.Specs[pair.First].Name, pair => Numbers(pair.Second));
         values.Add("loss", Numbers(loss));
+        using (no_grad())
+        {
+            values.Add("inference", Numbers(network.forward(images)));
+            if (network is Supernet supernet)
+                values.Add("vertex", Numbers(supernet.Forward(images, supernet.Vertex([.. supernet.Layers.Select((layer, i) => (i + 3) % layer.Names.Count)]))));
+        }
         values.Add("logits", Numbers(logits));
         return values;
 

@@ -35,11 +35,11 @@ internal sealed class StaticCode
         code.Line(SourceHeader.GeneratedCode);
         using (code.Block($"internal sealed class {type} : StaticProgram"))
         {
-            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.Scratch())}, {Record(this.plan[this.network.Logits])}, Gradients)"))
+            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.Scratch())}, {Record(this.plan[this.network.Logits])}, Places)"))
             {
             }
             code.Line();
-            code.Line("private static StaticGradient[] Gradients { get; } =");
+            code.Line("private static StaticGradient[] Places { get; } =");
             code.Line("[");
             foreach (var pair in this.differentiation?.Gradients.OrderBy(pair => pair.Key.Id) ?? Enumerable.Empty<KeyValuePair<Value, Value>>())
                 code.Line($"    {this.Gradient(pair.Key, pair.Value)},");
@@ -157,7 +157,7 @@ internal sealed class StaticCode
                 Call("LayerNormGradient", x[0], x[1], op.Affine ? x[2] : "default", saved, residual, r, N(shape.Last));
                 break;
             case SoftmaxOp op:
-                Call("Softmax", x[0], r, N(shape[op.Axis].Size), N(Inner(shape, op.Axis)), N(op.WhenDiscrete && this.isSupernet ? 0 : op.Top));
+                Call("Softmax", x[0], r, N(shape[op.Axis].Size), N(Inner(shape, op.Axis)), op.Top > 0 && op.WhenDiscrete && this.isSupernet ? $"f.IsDiscrete ? {N(op.Top)} : 0" : N(op.Top));
                 break;
             case SoftmaxGradientOp op:
                 Call("SoftmaxGradient", x[0], x[1], r, N(shape[op.Axis].Size), N(Inner(shape, op.Axis)));

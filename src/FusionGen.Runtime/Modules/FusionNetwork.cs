@@ -13,6 +13,7 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     private readonly Parameter[] table;
     private readonly Dictionary<string, int> index;
     private StaticEngine? step;
+    private StaticEngine? inference;
 
     /// <summary>Creates every parameter, uninitialised values included: call <see cref="Initialize"/> or load weights.</summary>
     protected FusionNetwork(NetworkPlan plan, IReadOnlyList<TensorSpec> specs, Device? device, ScalarType dtype)
@@ -95,7 +96,7 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     public Engine Engine { get; set; }
 
     /// <summary>Logits (B, classes) of normalised images (B, 3, <see cref="NetworkPlan.ImageSize"/>, <see cref="NetworkPlan.ImageSize"/>).</summary>
-    public sealed override Tensor forward(Tensor input) => this.Forward(input, this.table);
+    public sealed override Tensor forward(Tensor input) => this.Logits(input, null);
 
     /// <summary>Mean cross-entropy and logits at given parameters; gradients flow into those of <paramref name="values"/> that require them.</summary>
     /// <param name="images">(B, 3, S, S).</param>
@@ -122,11 +123,22 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         ArgumentNullException.ThrowIfNull(images);
         ArgumentNullException.ThrowIfNull(labels);
         ArgumentNullException.ThrowIfNull(values);
-        if (this.Engine == Engine.Static && !isTwiceDifferentiable && mixture is not { IsDiscrete: true } && this.Location.type == TorchSharp.DeviceType.CPU && this.DataType == ScalarType.Float32 &&
-            (this.step ??= this.TrainingProgram() is { } program ? new StaticEngine(program, this, this.Plan.Depth) : null) is { } engine)
+        if (!isTwiceDifferentiable && this.EngineOf(ref this.step, this.TrainingProgram) is { } engine)
             return StaticLoss.Of(engine, images, labels, values, mixture);
         var logits = this.Eager(images, values, mixture);
         return (nn.functional.cross_entropy(logits, labels), logits);
+    }
+
+    /// <summary>Logits at the network's own parameters: by the static program where no gradient is asked for.</summary>
+    private protected virtual Tensor Logits(Tensor images, Mixture? mixture) => !is_grad_enabled() && this.EngineOf(ref this.inference, this.InferenceProgram) is { } engine
+        ? engine.Forward(images, this.table, mixture)
+        : this.Eager(images, this.table, mixture);
+
+    private StaticEngine? EngineOf(ref StaticEngine? engine, Func<StaticProgram?> program)
+    {
+        if (this.Engine != Engine.Static || this.Location.type != TorchSharp.DeviceType.CPU || this.DataType != ScalarType.Float32)
+            return null;
+        return engine ??= program() is { } own ? new StaticEngine(own, this, this.Plan.Depth) : null;
     }
 
     private protected virtual Tensor Eager(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Forward(images, values);
@@ -135,7 +147,10 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
+        {
             this.step?.Dispose();
+            this.inference?.Dispose();
+        }
         base.Dispose(disposing);
     }
 

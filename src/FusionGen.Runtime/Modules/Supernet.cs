@@ -57,6 +57,15 @@ public abstract class Supernet : FusionNetwork
     public (Tensor Loss, Tensor Logits) Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, Mixture mixture, bool isTwiceDifferentiable = false) =>
         this.LossOf(images, labels, values, mixture, isTwiceDifferentiable);
 
+    /// <summary>Logits (B, classes) at the supernet's own parameters and a given mixture.</summary>
+    public Tensor Forward(Tensor images, Mixture mixture) => base.Logits(images, mixture);
+
+    private protected sealed override Tensor Logits(Tensor images, Mixture? mixture)
+    {
+        using var soft = Mixture.Soft(this.Architecture(this.Table), this.Temperature);
+        return base.Logits(images, mixture ?? soft);
+    }
+
     private protected sealed override Tensor Eager(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Forward(images, values, mixture!);
 
     /// <summary>α of each layer out of a table of values; null where a layer has fewer than two candidates.</summary>

@@ -33,6 +33,8 @@ public sealed class Pretrainer
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentOutOfRangeException.ThrowIfNegative(workers);
         this.network = network;
+        // Threads of this class call the network side by side, each with its own autograd graph.
+        network.Engine = Static.Engine.Eager;
         this.settings = settings;
         this.workers = workers == 0 ? Environment.ProcessorCount : workers;
         this.images = new FractalImages(network.Plan.Classes, settings.Seed, network.Plan.ImageSize);

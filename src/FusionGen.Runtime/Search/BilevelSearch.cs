@@ -190,7 +190,7 @@ public sealed class BilevelSearch : IDisposable
         var soft = Evaluation.Of(this.network.forward, this.validation, this.network);
         var choices = this.network.Argmax();
         using var vertex = this.network.Vertex(choices);
-        var hard = Evaluation.Of(images => this.network.Forward(images, this.network.Table, vertex), this.validation, this.network);
+        var hard = Evaluation.Of(images => this.network.Forward(images, vertex), this.validation, this.network);
         var seconds = this.Seconds();
         var record = new SearchEpoch
         {

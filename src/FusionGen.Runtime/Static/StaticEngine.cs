@@ -47,7 +47,12 @@ internal sealed class StaticEngine : IDisposable
     public ReadOnlySpan<float> Logits => this.logits;
 
     /// <summary>Runs the forward pass.</summary>
-    public void Forward(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Run(images, default, values, mixture);
+    /// <returns>Logits (B, classes).</returns>
+    public Tensor Forward(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture)
+    {
+        this.Run(images, default, values, mixture);
+        return tensor(this.logits, [images.shape[0], this.classes]);
+    }
 
     /// <summary>Runs a training step's passes.</summary>
     /// <returns>Mean cross-entropy.</returns>
@@ -154,6 +159,7 @@ internal sealed class StaticEngine : IDisposable
             this.operands.Parameters[i] = Address(values[i]);
             this.operands.Counts[i] = (int)values[i].numel();
         }
+        this.operands.IsDiscrete = mixture is { IsDiscrete: true };
         for (var layer = 0; layer < this.operands.Weights.Length; layer++)
         {
             this.operands.Weights[layer] = mixture?.Weights[layer]?.data<float>().ToArray();

@@ -20,6 +20,7 @@ public readonly ref struct StaticFrame
         int images, StaticOperands operands, Span<float> shared, Span<float> partial, Span<float> sample, Span<float> scratch, ReadOnlySpan<float> input, Span<float> seed)
     {
         this.B = images;
+        this.IsDiscrete = operands.IsDiscrete;
         this.parameters = operands.Parameters;
         this.counts = operands.Counts;
         this.weights = operands.Weights;
@@ -34,6 +35,9 @@ public readonly ref struct StaticFrame
 
     /// <summary>Images of this run.</summary>
     public int B { get; }
+
+    /// <summary>Whether the mixture is a vertex: what acts only after discretisation acts.</summary>
+    public bool IsDiscrete { get; }
 
     /// <summary>Normalised images (B, 3, side, side).</summary>
     public ReadOnlySpan<float> Images { get; }
@@ -69,6 +73,8 @@ internal sealed class StaticOperands(int parameters, int layers)
     public nint[] Parameters { get; } = new nint[parameters];
 
     public int[] Counts { get; } = new int[parameters];
+
+    public bool IsDiscrete { get; set; }
 
     public float[]?[] Weights { get; } = new float[]?[layers];
 
