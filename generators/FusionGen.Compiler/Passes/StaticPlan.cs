@@ -73,6 +73,7 @@ public sealed class StaticPlan
 
     private StaticPlan(IReadOnlyList<Value> values, IEnumerable<Value> results)
     {
+        this.Values = values;
         this.results = [.. results];
         foreach (var value in values)
         {
@@ -87,6 +88,9 @@ public sealed class StaticPlan
         this.SharedElements = Append(buffers.Where(buffer => buffer.Phase is Phase.Shared or Phase.Finish));
         this.PartialElements = Append(buffers.Where(buffer => buffer.Phase == Phase.Partial));
     }
+
+    /// <summary>What is computed, in topological order.</summary>
+    public IReadOnlyList<Value> Values { get; }
 
     /// <summary>The calls, in order.</summary>
     public IReadOnlyList<StaticInstruction> Instructions => this.instructions;

@@ -1,4 +1,3 @@
-using FusionGen.Compiler.Emit;
 using FusionGen.Compiler.Graph;
 using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Spec;
@@ -10,9 +9,6 @@ namespace FusionGen.Compiler.Tests.Passes;
 /// <summary>Gradients that the compiler derives are those of the network: central differences in float64 through the reference interpreter.</summary>
 public class DifferentiationTests
 {
-    private const string Vit = "{ family: vit, image: 8, patch: 4, width: 8, depth: 2, heads: 2, mlp: 12, pool: POOL }";
-    private const string Swin = "{ family: swin, image: 12, patch: 2, width: 4, depths: [2, 2], heads: [1, 2], mlp: 8, window: 4 }";
-
     [TestCase("cls", "add")]
     [TestCase("cls", "affine")]
     [TestCase("cls", "concat")]
@@ -20,22 +16,22 @@ public class DifferentiationTests
     [TestCase("cls", "prefix")]
     [TestCase("cls", "add, affine, concat, cross, prefix, none")]
     [TestCase("mean", "affine, prefix")]
-    public void OfAViT(string pool, string candidates) => Check(Spec(Vit.Replace("POOL", pool, StringComparison.Ordinal), 2, candidates));
+    public void OfAViT(string pool, string candidates) => Check(TinySpecs.Vit(candidates, pool));
 
     [TestCase("affine, concat, cross, prefix")]
-    public void OfASwin(string candidates) => Check(Spec(Swin, 4, candidates));
+    public void OfASwin(string candidates) => Check(TinySpecs.Swin(candidates));
 
     [Test]
-    public void OfEveryParameterWhereEverythingIsTuned() => Check(Spec(Vit.Replace("POOL", "cls", StringComparison.Ordinal), 2, "", "tune: all\n"));
+    public void OfEveryParameterWhereEverythingIsTuned() => Check(TinySpecs.Vit("", more: "tune: all\n"));
 
     [Test]
-    public void OfEveryParameterOfASwin() => Check(Spec(Swin, 4, "", "tune: all\n"));
+    public void OfEveryParameterOfASwin() => Check(TinySpecs.Swin("", more: "tune: all\n"));
 
     /// <summary>METHOD §6.1, S7: frozen weights get no gradient, and no rule is applied before the first tuned value.</summary>
     [Test]
     public void GoesNoFurtherBackThanSomethingTuned()
     {
-        var network = Network(Spec(Vit.Replace("POOL", "cls", StringComparison.Ordinal), 2, ""));
+        var network = TinySpecs.Network(TinySpecs.Vit(""));
         var head = Differentiation.Of(network);
         Assert.That(head.Gradients.Keys.Select(value => ((ParameterOp)value.Op).Name), Is.EquivalentTo(new[] { "head.weight", "head.bias" }));
         Assert.That(head.Values.Except(network.Values).Select(value => value.Op), Is.All.Matches<Op>(op => op is InputOp or MatMulSumOp or MatMulOp or SumToOp or ReshapeOp));
@@ -47,30 +43,13 @@ public class DifferentiationTests
         var (one, other) = (Print(), Print());
         Assert.That(other, Is.EqualTo(one));
 
-        static string Print() => string.Join('\n', Differentiation.Of(Network(Spec(Vit.Replace("POOL", "cls", StringComparison.Ordinal), 2, "add, cross"))).Values
+        static string Print() => string.Join('\n', Differentiation.Of(TinySpecs.Network(TinySpecs.Vit("add, cross"))).Values
             .Select(value => $"{value.Id} {value.Op} {string.Join(',', value.Inputs.Select(input => input.Id))}"));
-    }
-
-    private static SpecDocument Spec(string backbone, int layers, string candidates, string more = "") => SpecReader.Read(
-        "fusiongen: 1\nmodel: Tiny\nnamespace: A\n" + $"backbone: {backbone}\n" + "classes: 3\n" + more +
-        (candidates.Length == 0
-            ? ""
-            : "prompts: { tokens: 2 }\noperators:\n  none: { kind: none }\n  add: { kind: add }\n  affine: { kind: affine, reduction: 2 }\n" +
-              "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n" +
-              $"layers:\n  - {{ at: 0..{layers - 1}, candidates: [{candidates}] }}\n"))
-        is { Document: { } document, Problems: var problems } && !problems.Any(problem => problem.Kind.Severity == Compiler.Problems.Severity.Error)
-            ? document
-            : throw new InvalidOperationException("the test's spec has errors");
-
-    private static Network Network(SpecDocument spec)
-    {
-        var networks = Networks.Build(spec, null);
-        return networks.Supernet ?? networks.Backbone;
     }
 
     private static void Check(SpecDocument spec)
     {
-        var network = Network(spec);
+        var network = TinySpecs.Network(spec);
         var differentiation = Differentiation.Of(network);
         var wanted = network.Values.Where(value => value.IsTracked && value.Op is ParameterOp or MixtureOp).ToList();
         Assert.That(differentiation.Gradients.Keys, Is.EquivalentTo(wanted.Where(value => value.IsTracked)));

@@ -1,0 +1,95 @@
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.Compiler.Tests.Passes;
+
+/// <summary>Memory is planned so that nothing overwrites what is still needed, and little is left over.</summary>
+public class StaticPlanTests
+{
+    private const string All = "add, affine, concat, cross, prefix, none";
+
+    private static IEnumerable<TestCaseData> Plans()
+    {
+        foreach (var (name, spec) in new (string, SpecDocument)[] { ("vit", TinySpecs.Vit(All)), ("vit, mean", TinySpecs.Vit("affine, prefix", "mean")), ("swin", TinySpecs.Swin(All)), ("head only", TinySpecs.Vit("")) })
+        {
+            yield return new TestCaseData(StaticPlan.Of(TinySpecs.Network(spec))).SetName($"{name}, forward");
+            yield return new TestCaseData(StaticPlan.Of(Differentiation.Of(TinySpecs.Network(spec)))).SetName($"{name}, step");
+        }
+    }
+
+    [TestCaseSource(nameof(Plans))]
+    public void WhatIsAliveAtOnceIsApart(StaticPlan plan)
+    {
+        var buffers = Buffers(plan);
+        foreach (var one in buffers)
+        {
+            foreach (var other in buffers.Where(other => other != one && Arena(other) == Arena(one)))
+            {
+                var together = Arena(one) != Phase.Sample || (one.First <= other.Last && other.First <= one.Last);
+                Assert.That(together && one.Offset < other.Offset + other.Elements && other.Offset < one.Offset + one.Elements, Is.False, $"{one} and {other}");
+            }
+        }
+    }
+
+    /// <summary>An instruction writes over one of its own operands at most where it works element by element, or adds to it.</summary>
+    [TestCaseSource(nameof(Plans))]
+    public void OnlyElementwiseOperationsWorkInPlace(StaticPlan plan)
+    {
+        foreach (var instruction in plan.Instructions)
+        {
+            var overwritten = instruction.Inputs.Where(input => input.Buffer is { } buffer && buffer == instruction.Result.Buffer).ToList();
+            if (instruction.Value.Op is UnaryOp or UnaryGradientOp or ScaleOp or AddOp or MulOp or MulAddOp)
+                Assert.That(overwritten, Is.All.Matches<StaticPlace>(place => place == instruction.Result), instruction.Value.Op.ToString());
+            else
+                Assert.That(overwritten, Is.Empty, instruction.Value.Op.ToString());
+        }
+    }
+
+    /// <summary>Every operand was written before it is read, by the value that is meant and by nobody since.</summary>
+    [TestCaseSource(nameof(Plans))]
+    public void WhatIsReadIsWhatWasMeant(StaticPlan plan)
+    {
+        var holds = new Dictionary<StaticBuffer, Value>();
+        foreach (var instruction in plan.Instructions)
+        {
+            foreach (var (input, place) in instruction.Value.Inputs.Zip(instruction.Inputs).Where(pair => pair.Second.Buffer is not null))
+                Assert.That(Origin(holds[place.Buffer!]), Is.EqualTo(Origin(input)), $"{instruction.Value.Op} reads {input.Op}");
+            if (instruction.Result.Buffer is { } written)
+                holds[written] = instruction.Residual is null ? instruction.Value : SumOf(instruction.Value);
+            foreach (var (index, place) in instruction.Parts)
+                holds[place.Buffer!] = plan.Values.First(value => value.Op is PartOp part && part.Index == index && value.Inputs[0] == instruction.Value);
+        }
+
+        Value SumOf(Value product) => plan.Values.First(value => value.Op is AddOp && value.Inputs.Contains(product));
+    }
+
+    [TestCaseSource(nameof(Plans))]
+    public void NoMoreIsTakenThanWhatIsAliveAtTheWorstMomentAndATenth(StaticPlan plan)
+    {
+        var buffers = Buffers(plan).Where(buffer => buffer.Phase == Phase.Sample).ToList();
+        var worst = Enumerable.Range(0, plan.Instructions.Count).Max(i => buffers.Where(buffer => buffer.First <= i && i <= buffer.Last).Sum(buffer => buffer.Elements));
+        Assert.That(plan.SampleElements, Is.InRange(worst, 1.1 * worst));
+    }
+
+    [Test]
+    public void SumsOverImagesAreKeptApartFromWhatIsPerImage()
+    {
+        var differentiation = Differentiation.Of(TinySpecs.Network(TinySpecs.Vit(All)));
+        var plan = StaticPlan.Of(differentiation);
+        Assert.Multiple(() =>
+        {
+            foreach (var gradient in differentiation.Gradients.Values)
+                Assert.That(plan[gradient].Buffer?.Phase, Is.AnyOf(Phase.Partial, Phase.Finish), gradient.Op.ToString());
+            Assert.That(plan.Instructions.Where(i => i.Phase == Phase.Finish).SelectMany(i => i.Value.Inputs), Is.All.Matches<Value>(value => value is not { Shape.IsPerSample: true }));
+        });
+    }
+
+    private static Phase Arena(StaticBuffer buffer) => buffer.Phase == Phase.Finish ? Phase.Shared : buffer.Phase;
+
+    private static List<StaticBuffer> Buffers(StaticPlan plan) =>
+        [.. plan.Instructions.SelectMany(i => i.Inputs.Append(i.Result).Append(i.Residual).Append(i.Saved).Concat(i.Parts.Values)).Select(place => place?.Buffer).OfType<StaticBuffer>().Distinct()];
+
+    /// <summary>What a view shows.</summary>
+    private static Value Origin(Value value) => value.Op is ReshapeOp ? Origin(value.Inputs[0]) : value.Op is SliceOp or SelectOp && !value.Shape.IsPerSample ? Origin(value.Inputs[0]) : value;
+}
