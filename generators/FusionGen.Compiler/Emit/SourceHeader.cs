@@ -17,6 +17,7 @@ internal static class SourceHeader
         using (code.Block($"namespace {@namespace}"))
         {
             code.Line("using global::FusionGen;");
+            code.Line("using global::FusionGen.Kernels;");
             code.Line("using global::FusionGen.Search;");
             code.Line("using global::FusionGen.Static;");
             code.Line("using global::System;");

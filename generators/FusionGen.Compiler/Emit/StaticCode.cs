@@ -145,10 +145,10 @@ internal sealed class StaticCode
                 Call("Scale", x[0], Number(op.Factor), r);
                 break;
             case UnaryOp op:
-                Call("Apply", $"StaticFunction.{op.Kind}", x[0], r);
+                Call("Apply", $"Activation.{op.Kind}", x[0], r);
                 break;
             case UnaryGradientOp op:
-                Call("ApplyGradient", $"StaticFunction.{op.Kind}", x[0], x[1], r);
+                Call("ApplyGradient", $"Activation.{op.Kind}", x[0], x[1], r);
                 break;
             case LayerNormOp op:
                 Call("LayerNorm", x[0], op.Affine ? x[1] : "default", op.Affine ? x[2] : "default", r, saved, N(shape.Last), Number(op.Epsilon));

@@ -248,7 +248,7 @@ public sealed class StaticPlan
     {
         switch (value.Op)
         {
-            case LayerNormOp norm when this.UsersOf(value.Inputs[0]).Any(user => user.Op is LayerNormGradientOp gradient && gradient.Epsilon == norm.Epsilon && user.Inputs[0] == value.Inputs[0]):
+            case LayerNormOp norm:
                 var key = (value.Inputs[0], norm.Epsilon);
                 if (!this.saved.TryGetValue(key, out var statistics))
                 {

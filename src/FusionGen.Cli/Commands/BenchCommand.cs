@@ -5,6 +5,7 @@ using FusionGen.Cli.Compilation;
 using FusionGen.Cli.Output;
 using FusionGen.Compiler.Spec;
 using FusionGen.Search;
+using FusionGen.Static;
 using FusionGen.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -21,6 +22,7 @@ internal sealed class BenchCommand : ToolCommand
     private readonly Option<string> device;
     private readonly Option<int> threads;
     private readonly Option<int> steps;
+    private readonly Option<Engine> engine;
 
     public BenchCommand()
         : base(
@@ -36,6 +38,7 @@ internal sealed class BenchCommand : ToolCommand
         this.overrides = this.Takes(CommonOptions.Set());
         this.device = this.Takes(CommonOptions.Device());
         this.threads = this.Takes(CommonOptions.Threads());
+        this.engine = this.Takes(CommonOptions.Engine());
         this.steps = this.Takes(new Option<int>("--steps") { Description = "Steps to measure of each kind, after two that are not.", HelpName = "number", DefaultValueFactory = _ => 10 });
     }
 
@@ -48,16 +51,18 @@ internal sealed class BenchCommand : ToolCommand
         var (spec, steps) = (file.Document, Math.Max(1, invocation.Get(this.steps)));
         var policy = file.Policy(invocation.Get(this.policy), terminal) ?? Uniform.Operators(spec).Select(name => Uniform.Policy(spec, name)).FirstOrDefault();
         var compiled = file.Compile(policy, terminal);
-        terminal.Heading($"{spec.Model} on {device}, libtorch {__version__}, {get_num_threads()} threads, medians of {steps}");
+        terminal.Heading($"{spec.Model} on {device}, {invocation.Get(this.engine).ToString().ToLowerInvariant()} engine, libtorch {__version__}, {get_num_threads()} threads, medians of {steps}");
         var table = Tables.New("step", ">batch", ">milliseconds", ">images / s");
         if (compiled.HasSupernet)
         {
             using var supernet = compiled.CreateSupernet(device);
+            supernet.Engine = invocation.Get(this.engine);
             supernet.Initialize(0);
             Search(supernet, spec, steps, table, invocation.Cancellation);
         }
         using (var model = compiled.HasModel ? compiled.CreateModel(device) : compiled.CreateBackbone(device))
         {
+            model.Engine = invocation.Get(this.engine);
             model.Initialize(0);
             Model(model, spec, steps, table, invocation.Cancellation);
         }
@@ -84,7 +89,7 @@ internal sealed class BenchCommand : ToolCommand
         {
             Time(table, "training", spec.Train.Batch, steps, model.Location, () =>
             {
-                var loss = nn.functional.cross_entropy(model.forward(batch.Images), batch.Labels);
+                var (loss, _) = model.Loss(batch.Images, batch.Labels, model.Table);
                 optimizer.Step([.. autograd.grad([loss], [.. tuned.Select(parameter => (Tensor)parameter.Value)])]);
             }, cancellation);
         }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using FusionGen.Data;
+using FusionGen.Static;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -31,6 +32,14 @@ internal static class CommonOptions
 
     /// <summary>Where to compute.</summary>
     public static Option<string> Device() => new("--device") { Description = "Where to compute: cpu, cuda or cuda:1.", HelpName = "device", DefaultValueFactory = _ => "cpu" };
+
+    /// <summary>Who computes.</summary>
+    public static Option<Engine> Engine() => new("--engine")
+    {
+        Description = "Who computes on the CPU: the compiled static program, or eager modules on libtorch, which are what runs on GPUs and for exact second order.",
+        HelpName = "static|eager",
+        DefaultValueFactory = _ => Static.Engine.Static,
+    };
 
     /// <summary>Threads of libtorch.</summary>
     public static Option<int> Threads() => new("--threads") { Description = "Threads that an operation may use; 0 for one per processor.", HelpName = "number", DefaultValueFactory = _ => 0 };

@@ -5,6 +5,7 @@ using FusionGen.Cli.Compilation;
 using FusionGen.Cli.Output;
 using FusionGen.Data;
 using FusionGen.Reporting;
+using FusionGen.Static;
 using FusionGen.Training;
 using FusionGen.Weights;
 using static TorchSharp.torch;
@@ -20,6 +21,7 @@ internal sealed class ExperimentOptions
     private readonly Option<string?> weights;
     private readonly Option<string> device;
     private readonly Option<int> threads;
+    private readonly Option<Engine> engine;
 
     /// <summary>Adds them to a command.</summary>
     public ExperimentOptions(ToolCommand command)
@@ -30,6 +32,7 @@ internal sealed class ExperimentOptions
         this.overrides = command.Takes(CommonOptions.Set());
         this.device = command.Takes(CommonOptions.Device());
         this.threads = command.Takes(CommonOptions.Threads());
+        this.engine = command.Takes(CommonOptions.Engine());
     }
 
     /// <summary>What the command line says.</summary>
@@ -37,7 +40,7 @@ internal sealed class ExperimentOptions
     {
         var spec = SpecFile.Load(invocation.Get(this.spec), invocation.Get(this.overrides), invocation.Terminal);
         CommonOptions.UseThreads(invocation.Get(this.threads));
-        return new Experiment(spec, invocation.Get(this.data), spec.Weights(invocation.Get(this.weights)), CommonOptions.DeviceOf(invocation.Get(this.device)), invocation);
+        return new Experiment(spec, invocation.Get(this.data), spec.Weights(invocation.Get(this.weights)), CommonOptions.DeviceOf(invocation.Get(this.device)), invocation.Get(this.engine), invocation);
     }
 }
 
@@ -50,12 +53,13 @@ internal sealed class Experiment
     private readonly HashSet<string> told = new(StringComparer.Ordinal);
     private ImageDataset? data;
 
-    public Experiment(SpecFile spec, string? source, string? weights, Device device, Invocation invocation)
+    public Experiment(SpecFile spec, string? source, string? weights, Device device, Engine engine, Invocation invocation)
     {
         this.Spec = spec;
         this.source = source;
         this.weights = weights;
         this.Device = device;
+        this.Engine = engine;
         this.invocation = invocation;
     }
 
@@ -64,6 +68,9 @@ internal sealed class Experiment
 
     /// <summary>Where networks live.</summary>
     public Device Device { get; }
+
+    /// <summary>Who computes them.</summary>
+    public Engine Engine { get; }
 
     /// <summary>Where to write.</summary>
     public Terminal Terminal => this.invocation.Terminal;
@@ -90,6 +97,7 @@ internal sealed class Experiment
     /// <returns>Digest of the weights; empty where there are none.</returns>
     public string Prepare(FusionNetwork network, long seed)
     {
+        network.Engine = this.Engine;
         network.Initialize(seed);
         if (this.weights is null)
         {
@@ -126,6 +134,7 @@ internal sealed class Experiment
             new("weights_sha256", digest),
             new("libtorch", __version__),
             new("device", this.Device.ToString()),
+            new("engine", this.Engine.ToString().ToLowerInvariant()),
             new("threads", get_num_threads().ToString(CultureInfo.InvariantCulture)),
         ]);
     }

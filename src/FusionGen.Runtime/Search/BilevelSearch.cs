@@ -55,7 +55,7 @@ public sealed class BilevelSearch : IDisposable
         this.steps = new BilevelSteps(network, settings);
         this.trainMeter = new Meter(TrainFigures, network.Location);
         this.architectureMeter = new Meter(ArchitectureFigures, network.Location);
-        this.fingerprint = string.Create(CultureInfo.InvariantCulture, $"phase=search\nspec={network.Plan.SpecHash}\nsettings={settings}\nepochs={this.ScheduleEpochs}\nseed={context.Seed}\nbackbone={context.Backbone}\ntype={network.DataType}\ntraining batches={train.Count}\nvalidation batches={validation.Count}");
+        this.fingerprint = string.Create(CultureInfo.InvariantCulture, $"phase=search\nspec={network.Plan.SpecHash}\nsettings={settings}\nepochs={this.ScheduleEpochs}\nseed={context.Seed}\nbackbone={context.Backbone}\ntype={network.DataType}\nengine={network.Engine}\ntraining batches={train.Count}\nvalidation batches={validation.Count}");
     }
 
     /// <summary>Called after every step, with the epoch and the step; for tests and tools.</summary>

@@ -59,7 +59,7 @@ public sealed class Trainer : IDisposable
         this.best = names.ToDictionary(name => name, name => network[name].detach().clone().DetachFromDisposeScope(), StringComparer.Ordinal);
         this.meter = new Meter(2, network.Location);
         var policy = network is FusionModel model ? string.Join(' ', model.Policy) : "";
-        this.fingerprint = string.Create(CultureInfo.InvariantCulture, $"phase=train\nspec={network.Plan.SpecHash}\npolicy={policy}\nsettings={settings}\nepochs before={epochsBefore}\nseed={context.Seed}\nbackbone={context.Backbone}\ntype={network.DataType}\ntraining batches={train.Count}\nvalidation batches={validation.Count}");
+        this.fingerprint = string.Create(CultureInfo.InvariantCulture, $"phase=train\nspec={network.Plan.SpecHash}\npolicy={policy}\nsettings={settings}\nepochs before={epochsBefore}\nseed={context.Seed}\nbackbone={context.Backbone}\ntype={network.DataType}\nengine={network.Engine}\ntraining batches={train.Count}\nvalidation batches={validation.Count}");
     }
 
     /// <summary>Called after every step, with the epoch and the step; for tests and tools.</summary>
