@@ -92,8 +92,11 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         }
     }
 
-    /// <summary>Who computes losses, and logits where no gradient is asked for.</summary>
-    public Engine Engine { get; set; }
+    /// <summary>
+    /// Who computes losses, and logits where no gradient is asked for: on the CPU in float32 the static program, unless told otherwise;
+    /// everywhere else the eager modules.
+    /// </summary>
+    public Engine Engine { get; set; } = Engine.Static;
 
     /// <summary>Logits (B, classes) of normalised images (B, 3, <see cref="NetworkPlan.ImageSize"/>, <see cref="NetworkPlan.ImageSize"/>).</summary>
     public sealed override Tensor forward(Tensor input) => this.Logits(input, null);

@@ -62,9 +62,6 @@ public sealed class BilevelProblem : IDisposable
     /// <summary>The same storage; gradients flow into α only.</summary>
     public IReadOnlyList<Tensor> ForAlphas { get; }
 
-    /// <summary>Whether gradients of gradients are taken.</summary>
-    private bool IsTwiceDifferentiated => this.Settings.Order == SearchOrder.SecondExact;
-
     /// <summary>The network's parameters with other weights and the network's own α.</summary>
     /// <param name="weights">One for each of <see cref="Weights"/>.</param>
     public IReadOnlyList<Tensor> At(IReadOnlyList<Tensor> weights)
@@ -77,19 +74,24 @@ public sealed class BilevelProblem : IDisposable
     }
 
     /// <summary>Mean cross-entropy at given parameters.</summary>
-    public Tensor Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values)
+    /// <param name="images">(B, 3, S, S).</param>
+    /// <param name="labels">(B), int64.</param>
+    /// <param name="values">One tensor for each of the network's parameters.</param>
+    /// <param name="isTwiceDifferentiable">Whether gradients of gradients will be asked for.</param>
+    public Tensor Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, bool isTwiceDifferentiable = false)
     {
-        var (loss, logits) = this.Network.Loss(images, labels, values, this.IsTwiceDifferentiated);
+        var (loss, logits) = this.Network.Loss(images, labels, values, isTwiceDifferentiable);
         logits.Dispose();
         return loss;
     }
 
     /// <summary>α's objective on a validation batch at given parameters.</summary>
+    /// <inheritdoc cref="Loss"/>
     public ArchitectureObjective Objective(Tensor images, Tensor labels, IReadOnlyList<Tensor> values)
     {
         using var scope = NewDisposeScope();
         using var mixture = Mixture.Soft(this.Network.Architecture(values), this.Network.Temperature);
-        var (loss, _) = this.Network.Loss(images, labels, values, mixture, this.IsTwiceDifferentiated);
+        var (loss, _) = this.Network.Loss(images, labels, values, mixture);
         var entropy = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         var cost = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         for (var layer = 0; layer < mixture.Weights.Count; layer++)

@@ -20,8 +20,25 @@ internal sealed class StaticEngine : IDisposable
     private readonly StaticMemory shared;
     private readonly Worker[] workers;
     private StaticMemory partials;
+    private readonly Lock gate = new();
+    private readonly List<Thread> threads = [];
+    private readonly SemaphoreSlim start = new(0);
+    private readonly SemaphoreSlim done = new(0);
     private float[] logits = [];
     private float[] seed = [];
+    private double[] losses = [];
+    private volatile bool isDisposed;
+
+    // The run in progress.
+    private int batch;
+    private int slice;
+    private int slices;
+    private int imageLength;
+    private nint pixels;
+    private long[] labels = [];
+    private int next;
+    private int pending;
+    private ExceptionDispatchInfo? failure;
 
     /// <summary>Prepares to run a program of a network.</summary>
     /// <param name="program">The program.</param>
@@ -50,13 +67,13 @@ internal sealed class StaticEngine : IDisposable
     /// <returns>Logits (B, classes).</returns>
     public Tensor Forward(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture)
     {
-        this.Run(images, default, values, mixture);
+        this.Run(images, [], values, mixture);
         return tensor(this.logits, [images.shape[0], this.classes]);
     }
 
     /// <summary>Runs a training step's passes.</summary>
     /// <returns>Mean cross-entropy.</returns>
-    public double Gradients(Tensor images, ReadOnlySpan<long> labels, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Run(images, labels, values, mixture);
+    public double Gradients(Tensor images, long[] labels, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Run(images, labels, values, mixture);
 
     /// <summary>A gradient of the last run.</summary>
     public ReadOnlySpan<float> this[StaticGradient gradient] => gradient.Place.Arena == StaticArena.Partial
@@ -66,80 +83,125 @@ internal sealed class StaticEngine : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        this.isDisposed = true;
+        this.start.Release(this.threads.Count + 1);
+        foreach (var thread in this.threads)
+            thread.Join();
+        this.start.Dispose();
+        this.done.Dispose();
         this.shared.Dispose();
         this.partials.Dispose();
         foreach (var worker in this.workers)
             worker.Dispose();
     }
 
-    private double Run(Tensor images, ReadOnlySpan<long> labels, IReadOnlyList<Tensor> values, Mixture? mixture)
+    private double Run(Tensor images, long[] labels, IReadOnlyList<Tensor> values, Mixture? mixture)
     {
-        var batch = (int)images.shape[0];
-        var isTraining = labels.Length > 0;
-        var slice = Math.Clamp((batch + MostSlices - 1) / MostSlices, 1, LargestSlice);
-        var slices = (batch + slice - 1) / slice;
-        this.Read(values, mixture);
+        lock (this.gate)
+        {
+            using var input = images.contiguous();
+            this.Prepare((int)images.shape[0], (int)(input.numel() / images.shape[0]), Address(input), labels);
+            this.Read(values, mixture);
+            this.program.RunShared(this.Frame(0, 0, this.workers[0], default, default));
+            this.RunSlices();
+            return labels.Length == 0 ? 0 : this.Finish();
+        }
+    }
+
+    private void Prepare(int batch, int length, nint pixels, long[] labels)
+    {
+        this.batch = batch;
+        this.slice = Math.Clamp((batch + MostSlices - 1) / MostSlices, 1, LargestSlice);
+        this.slices = (batch + this.slice - 1) / this.slice;
+        this.imageLength = length;
+        this.pixels = pixels;
+        this.labels = labels;
         if (this.logits.Length != batch * this.classes)
             (this.logits, this.seed) = (new float[batch * this.classes], new float[batch * this.classes]);
-        if (this.partials.Elements < slices * this.program.PartialElements)
+        if (this.losses.Length < this.slices)
+            this.losses = new double[this.slices];
+        if (this.partials.Elements < this.slices * this.program.PartialElements)
         {
             this.partials.Dispose();
-            this.partials = new StaticMemory(slices * this.program.PartialElements);
+            this.partials = new StaticMemory(this.slices * this.program.PartialElements);
         }
         foreach (var worker in this.workers)
-            worker.Make(slice * this.program.SampleElements);
-        this.program.RunShared(this.Frame(0, 0, this.workers[0], default, default));
+            worker.Make(this.slice * this.program.SampleElements);
+    }
 
-        using var input = images.contiguous();
-        var losses = new double[slices];
-        var (pixels, length) = (Address(input), (int)(input.numel() / batch));
-        var wanted = labels.ToArray();
-        var next = -1;
-        ExceptionDispatchInfo? failure = null;
-        var threads = new Thread[Math.Min(this.workers.Length, slices) - 1];
-        for (var i = 0; i < threads.Length; i++)
+    /// <summary>Every slice through forward and, with labels, backward pass; this thread is a worker too.</summary>
+    private void RunSlices()
+    {
+        this.next = -1;
+        this.failure = null;
+        var helpers = Math.Min(this.workers.Length, this.slices) - 1;
+        while (this.threads.Count < helpers)
         {
-            var worker = this.workers[i + 1];
-            threads[i] = new Thread(() => Work(worker)) { IsBackground = true, Name = "static engine" };
-            threads[i].Start();
+            var worker = this.workers[this.threads.Count + 1];
+            var thread = new Thread(() => this.Serve(worker)) { IsBackground = true, Name = "static engine" };
+            this.threads.Add(thread);
+            thread.Start();
         }
-        Work(this.workers[0]);
-        foreach (var thread in threads)
-            thread.Join();
-        failure?.Throw();
+        this.pending = helpers;
+        if (helpers > 0)
+            this.start.Release(helpers);
+        this.Work(this.workers[0]);
+        if (helpers > 0)
+            this.done.Wait();
+        this.failure?.Throw();
+    }
 
-        if (!isTraining)
-            return 0;
-        var partial = (int)this.program.PartialElements;
-        var total = this.partials.Span[..partial];
-        for (var i = 1; i < slices; i++)
-            StaticOps.Add(total, this.partials.Span.Slice(i * partial, partial), total);
+    private void Serve(Worker worker)
+    {
+        while (true)
+        {
+            this.start.Wait();
+            if (this.isDisposed)
+                return;
+            this.Work(worker);
+            if (Interlocked.Decrement(ref this.pending) == 0)
+                this.done.Release();
+        }
+    }
+
+    private unsafe void Work(Worker worker)
+    {
+        try
+        {
+            for (var at = Interlocked.Increment(ref this.next); at < this.slices && this.failure is null; at = Interlocked.Increment(ref this.next))
+            {
+                var first = at * this.slice;
+                var count = Math.Min(this.slice, this.batch - first);
+                var own = this.logits.AsSpan(first * this.classes, count * this.classes);
+                var gradient = this.seed.AsSpan(first * this.classes, count * this.classes);
+                var frame = this.Frame(count, at, worker, new ReadOnlySpan<float>((float*)this.pixels + ((long)first * this.imageLength), count * this.imageLength), gradient);
+                this.program.RunForward(frame);
+                frame.Sample(this.program.Logits.Offset, this.program.Logits.Length).CopyTo(own);
+                if (this.labels.Length == 0)
+                    continue;
+                this.losses[at] = StaticOps.CrossEntropy(own, this.labels.AsSpan(first, count), gradient, 1f / this.batch);
+                this.program.RunBackward(frame);
+            }
+        }
+        catch (Exception error)
+        {
+            Interlocked.CompareExchange(ref this.failure, ExceptionDispatchInfo.Capture(error), null);
+        }
+    }
+
+    /// <summary>Adds up the slices' sums, in their order, and computes what depends on the totals.</summary>
+    private double Finish()
+    {
+        var length = (int)this.program.PartialElements;
+        var total = this.partials.Span[..length];
+        var loss = this.losses[0];
+        for (var i = 1; i < this.slices; i++)
+        {
+            StaticOps.Add(total, this.partials.Span.Slice(i * length, length), total);
+            loss += this.losses[i];
+        }
         this.program.RunFinish(this.Frame(0, 0, this.workers[0], default, default));
-        return losses.Sum() / batch;
-
-        unsafe void Work(Worker worker)
-        {
-            try
-            {
-                for (var at = Interlocked.Increment(ref next); at < slices && failure is null; at = Interlocked.Increment(ref next))
-                {
-                    var (first, count) = (at * slice, Math.Min(slice, batch - (at * slice)));
-                    var own = this.logits.AsSpan(first * this.classes, count * this.classes);
-                    var gradient = this.seed.AsSpan(first * this.classes, count * this.classes);
-                    var frame = this.Frame(count, at, worker, new ReadOnlySpan<float>((float*)pixels + ((long)first * length), count * length), gradient);
-                    this.program.RunForward(frame);
-                    frame.Sample(this.program.Logits.Offset, this.program.Logits.Length).CopyTo(own);
-                    if (!isTraining)
-                        continue;
-                    losses[at] = StaticOps.CrossEntropy(own, wanted.AsSpan(first, count), gradient, 1f / batch);
-                    this.program.RunBackward(frame);
-                }
-            }
-            catch (Exception error)
-            {
-                Interlocked.CompareExchange(ref failure, ExceptionDispatchInfo.Capture(error), null);
-            }
-        }
+        return loss / this.batch;
     }
 
     private StaticFrame Frame(int images, int slice, Worker worker, ReadOnlySpan<float> input, Span<float> gradient) => new(
