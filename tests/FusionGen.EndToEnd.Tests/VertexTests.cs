@@ -1,6 +1,7 @@
 using FusionGen.Cli.Compilation;
 using FusionGen.Compiler;
 using FusionGen.Compiler.Spec;
+using FusionGen.Static;
 using static TorchSharp.torch;
 
 namespace FusionGen.EndToEnd.Tests;
@@ -40,10 +41,14 @@ public sealed class VertexTests
         using var guard = no_grad();
         using var images = Images(spec);
         using var vertex = supernet.Vertex(choices);
-        using var expected = model.forward(images);
-        using var actual = supernet.Forward(images, supernet.Table, vertex);
-        Assert.That(actual.data<float>().ToArray(), Is.EqualTo(expected.data<float>().ToArray()));
-        Assert.That(expected.isfinite().all().item<bool>(), Is.True);
+        foreach (var engine in Enum.GetValues<Engine>())
+        {
+            (supernet.Engine, model.Engine) = (engine, engine);
+            using var expected = model.forward(images);
+            using var actual = supernet.Forward(images, vertex);
+            Assert.That(actual.data<float>().ToArray(), Is.EqualTo(expected.data<float>().ToArray()), engine.ToString());
+            Assert.That(expected.isfinite().all().item<bool>(), Is.True);
+        }
     }
 
     [Test]
