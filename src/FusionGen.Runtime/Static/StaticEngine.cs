@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
+using FusionGen.Kernels;
 using static TorchSharp.torch;
 
 namespace FusionGen.Static;
@@ -35,7 +36,7 @@ internal sealed class StaticEngine : IDisposable
     private int slices;
     private int imageLength;
     private nint pixels;
-    private long[] labels = [];
+    private int[] labels = [];
     private int next;
     private int pending;
     private ExceptionDispatchInfo? failure;
@@ -73,7 +74,7 @@ internal sealed class StaticEngine : IDisposable
 
     /// <summary>Runs a training step's passes.</summary>
     /// <returns>Mean cross-entropy.</returns>
-    public double Gradients(Tensor images, long[] labels, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Run(images, labels, values, mixture);
+    public double Gradients(Tensor images, int[] labels, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Run(images, labels, values, mixture);
 
     /// <summary>A gradient of the last run.</summary>
     public ReadOnlySpan<float> this[StaticGradient gradient] => gradient.Place.Arena == StaticArena.Partial
@@ -95,7 +96,7 @@ internal sealed class StaticEngine : IDisposable
             worker.Dispose();
     }
 
-    private double Run(Tensor images, long[] labels, IReadOnlyList<Tensor> values, Mixture? mixture)
+    private double Run(Tensor images, int[] labels, IReadOnlyList<Tensor> values, Mixture? mixture)
     {
         lock (this.gate)
         {
@@ -108,7 +109,7 @@ internal sealed class StaticEngine : IDisposable
         }
     }
 
-    private void Prepare(int batch, int length, nint pixels, long[] labels)
+    private void Prepare(int batch, int length, nint pixels, int[] labels)
     {
         this.batch = batch;
         this.slice = Math.Clamp((batch + MostSlices - 1) / MostSlices, 1, LargestSlice);
@@ -179,7 +180,7 @@ internal sealed class StaticEngine : IDisposable
                 frame.Sample(this.program.Logits.Offset, this.program.Logits.Length).CopyTo(own);
                 if (this.labels.Length == 0)
                     continue;
-                this.losses[at] = StaticOps.CrossEntropy(own, this.labels.AsSpan(first, count), gradient, 1f / this.batch);
+                this.losses[at] = CrossEntropy.Forward(own, this.labels.AsSpan(first, count), gradient, 1f / this.batch).Loss;
                 this.program.RunBackward(frame);
             }
         }

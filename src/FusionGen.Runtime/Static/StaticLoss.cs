@@ -22,7 +22,7 @@ internal static class StaticLoss
     public static (Tensor Loss, Tensor Logits) Of(StaticEngine engine, Tensor images, Tensor labels, IReadOnlyList<Tensor> values, Mixture? mixture)
     {
         using var scope = NewDisposeScope();
-        var value = engine.Gradients(images, labels.data<long>().ToArray(), values, mixture);
+        var value = engine.Gradients(images, Array.ConvertAll(labels.data<long>().ToArray(), label => (int)label), values, mixture);
         var logits = tensor(engine.Logits.ToArray(), [labels.shape[0], engine.Logits.Length / labels.shape[0]]);
         var targets = new List<Tensor>();
         var gradients = new List<float>();

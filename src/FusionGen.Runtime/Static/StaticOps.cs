@@ -181,28 +181,8 @@ public static class StaticOps
 
     /// <summary>Moves elements along strides; with <paramref name="add"/> adds them to what is there.</summary>
     public static void Copy(
-        ReadOnlySpan<float> source, int start, ReadOnlySpan<int> from, Span<float> target, int place, ReadOnlySpan<int> to, ReadOnlySpan<int> sizes, bool add)
-    {
-        if (sizes.Length > 1)
-        {
-            for (var i = 0; i < sizes[0]; i++)
-                Copy(source, start + (i * from[0]), from[1..], target, place + (i * to[0]), to[1..], sizes[1..], add);
-            return;
-        }
-        var size = sizes.IsEmpty ? 1 : sizes[0];
-        var (step, stride) = sizes.IsEmpty ? (1, 1) : (from[0], to[0]);
-        if (step == 1 && stride == 1 && !add)
-        {
-            source.Slice(start, size).CopyTo(target[place..]);
-            return;
-        }
-        for (var i = 0; i < size; i++)
-        {
-            ref var element = ref target[place + (i * stride)];
-            var value = source[start + (i * step)];
-            element = add ? element + value : value;
-        }
-    }
+        ReadOnlySpan<float> source, int start, ReadOnlySpan<int> from, Span<float> target, int place, ReadOnlySpan<int> to, ReadOnlySpan<int> sizes, bool add) =>
+        StridedCopy.Copy(sizes, source[start..], from, target[place..], to, add);
 
     /// <summary>Cyclic shift of the rows and columns of (n, rows, columns, width).</summary>
     public static void Roll(ReadOnlySpan<float> x, Span<float> y, int shift, int rows, int columns, int width)
@@ -223,20 +203,7 @@ public static class StaticOps
     }
 
     /// <summary>Patches of images (B, C, S, S) as rows (B, N, C·p·p).</summary>
-    public static void PatchRows(ReadOnlySpan<float> images, Span<float> rows, int patch, int channels, int side)
-    {
-        var grid = side / patch;
-        var at = 0;
-        for (var image = 0; image < images.Length / (channels * side * side); image++)
-        {
-            for (var place = 0; place < grid * grid; place++)
-            {
-                var corner = (image * channels * side * side) + (place / grid * patch * side) + (place % grid * patch);
-                for (var line = 0; line < channels * patch; line++, at += patch)
-                    images.Slice(corner + (line / patch * side * side) + (line % patch * side), patch).CopyTo(rows[at..]);
-            }
-        }
-    }
+    public static void PatchRows(ReadOnlySpan<float> images, Span<float> rows, int patch, int channels, int side) => PatchEmbed.Gather(images, channels, side, patch, rows);
 
     /// <summary>Mean along an axis of <paramref name="size"/> entries, <paramref name="inner"/> apart.</summary>
     public static void Mean(ReadOnlySpan<float> x, Span<float> y, int size, int inner)
@@ -293,28 +260,6 @@ public static class StaticOps
             (Part((at / across * window) + (place / window), rows) * 3) + Part((at % across * window) + (place % window), columns);
 
         int Part(int at, int size) => at < size - window ? 0 : at < size - shift ? 1 : 2;
-    }
-
-    /// <summary>Sum of cross-entropies of logits (B, classes); leaves their gradient times <paramref name="scale"/>.</summary>
-    public static double CrossEntropy(ReadOnlySpan<float> logits, ReadOnlySpan<long> labels, Span<float> gradient, float scale)
-    {
-        var classes = logits.Length / labels.Length;
-        var loss = 0.0;
-        for (var image = 0; image < labels.Length; image++)
-        {
-            var from = logits.Slice(image * classes, classes);
-            var to = gradient.Slice(image * classes, classes);
-            var (largest, sum) = (float.NegativeInfinity, 0f);
-            foreach (var v in from)
-                largest = MathF.Max(largest, v);
-            for (var i = 0; i < classes; i++)
-                sum += to[i] = MathF.Exp(from[i] - largest);
-            var label = (int)labels[image];
-            loss += MathF.Log(sum) + largest - from[label];
-            for (var i = 0; i < classes; i++)
-                to[i] = scale * ((to[i] / sum) - (i == label ? 1 : 0));
-        }
-        return loss;
     }
 
     /// <summary>What a product is added to.</summary>
