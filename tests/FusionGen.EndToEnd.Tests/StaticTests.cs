@@ -42,6 +42,18 @@ public sealed class StaticTests
         Compare((device, type) => compiled.CreateSupernet(device, type), spec, 4, 11, 2);
     }
 
+    /// <summary>The memory a step takes is what the compiler said, to the byte, at any batch.</summary>
+    [Test]
+    public void Memory_is_as_planned([Values(1, 5, 32)] int batch)
+    {
+        var spec = Specs.Tiny();
+        using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
+        network.Initialize(1);
+        Step(network, spec, batch);
+        Assert.That(network.StepEngine, Is.Not.Null);
+        Assert.That(network.StepEngine!.Bytes, Is.EqualTo(network.StepEngine.Program.PeakBytes(batch, Environment.ProcessorCount)));
+    }
+
     /// <summary>
     /// Float64 decides: the static engine's error is 1e-5 of the largest entry at most, or no more than twice what the eager modules' own
     /// float32 errs by where that is more.

@@ -22,9 +22,6 @@ internal sealed class StaticCode
             this.parameterIndex.Add(network.Parameters[i].Name, i);
     }
 
-    /// <summary>Whether the static engine knows every operation of a network; where it does not, the eager modules run.</summary>
-    public static bool Covers(Network network) => network.Values.All(value => value.Op is not AttentionOp { Prefixes.Count: > 1 });
-
     /// <summary>Writes the program of a network's forward pass, or of its training step.</summary>
     public static void Write(CodeWriter code, string type, Network network, bool isTraining, bool isSupernet) =>
         new StaticCode(network, isTraining ? Differentiation.Of(network) : null, isSupernet).Write(code, type);
@@ -35,7 +32,7 @@ internal sealed class StaticCode
         code.Line(SourceHeader.GeneratedCode);
         using (code.Block($"internal sealed class {type} : StaticProgram"))
         {
-            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.Scratch())}, {Record(this.plan[this.network.Logits])}, Places)"))
+            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.plan.ScratchElements)}, {Record(this.plan[this.network.Logits])}, Places)"))
             {
             }
             code.Line();
@@ -266,20 +263,6 @@ internal sealed class StaticCode
             op.Prefixes.Count > 0 ? x[1] : "default",
             weighed ? x[2] : "default",
             op.Bias ? x[1 + op.Prefixes.Count + (weighed ? 1 : 0)] : "default");
-    }
-
-    /// <summary>What attention needs besides its operands, for one image and head at a time: probabilities and their gradient.</summary>
-    private long Scratch() => this.plan.Instructions.Select(i => i.Value.Op switch
-    {
-        AttentionOp op => Probabilities(op, i),
-        AttentionGradientOp op => 2 * Probabilities(op.Attention, i),
-        _ => 0,
-    }).DefaultIfEmpty().Max();
-
-    private static long Probabilities(AttentionOp op, StaticInstruction i)
-    {
-        var rows = (long)i.Value.Inputs[0].Shape[1].Size;
-        return rows * (rows + (op.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[0].Size : 0));
     }
 
     private string Place(Value value) => this.Place(this.plan[value]);

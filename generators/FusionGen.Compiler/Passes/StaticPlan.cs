@@ -63,6 +63,8 @@ public sealed record StaticInstruction(
 /// </summary>
 public sealed class StaticPlan
 {
+    private const int MostSlices = 8;
+    private const int LargestSlice = 16;
     private readonly Dictionary<Value, StaticPlace> places = [];
     private readonly Dictionary<Value, Phase> phases = [];
     private readonly Dictionary<object, StaticPlace> saved = [];
@@ -104,6 +106,31 @@ public sealed class StaticPlan
     /// <summary>Numbers of an image, at the moment when most are alive.</summary>
     public long SampleElements { get; }
 
+    /// <summary>Numbers that a call needs for itself: attention's probabilities of one image and head, and their gradient.</summary>
+    public long ScratchElements => this.instructions.Select(i => i.Value.Op switch
+    {
+        AttentionOp => Probabilities(i),
+        AttentionGradientOp => 2 * Probabilities(i),
+        _ => 0,
+    }).DefaultIfEmpty().Max();
+
+    /// <summary>Whether the static engine knows every operation of a network; where it does not, the eager modules run.</summary>
+    public static bool Covers(Network network) => network.Values.All(value => value.Op is not AttentionOp { Prefixes.Count: > 1 });
+
+    /// <summary>Images of a slice of a batch: what a worker takes through the program at once. Fixed by the batch alone, and so is the order of every sum.</summary>
+    public static int SliceOf(int batch) => Math.Max(1, Math.Min((batch + MostSlices - 1) / MostSlices, LargestSlice));
+
+    /// <summary>Bytes of everything but parameters and images, at a batch and a number of workers.</summary>
+    public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch, int workers)
+    {
+        var slice = SliceOf(batch);
+        var slices = (batch + slice - 1) / slice;
+        return sizeof(float) * (shared + (slices * partial) + (workers * ((slice * sample) + scratch)));
+    }
+
+    /// <summary>Bytes of everything but parameters and images, at a batch and a number of workers.</summary>
+    public long PeakBytes(int batch, int workers) => PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers);
+
     /// <summary>Plans the forward pass.</summary>
     public static StaticPlan Of(Network network) => new(network.Values, [network.Logits, network.Features]);
 
@@ -113,6 +140,13 @@ public sealed class StaticPlan
 
     /// <summary>Where a value is.</summary>
     public StaticPlace this[Value value] => this.places[value];
+
+    private static long Probabilities(StaticInstruction i)
+    {
+        var attention = i.Value.Op as AttentionOp ?? ((AttentionGradientOp)i.Value.Op).Attention;
+        var rows = (long)i.Value.Inputs[0].Shape[1].Size;
+        return rows * (rows + (attention.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[0].Size : 0));
+    }
 
     private static bool IsLeaf(Value value) => value.Op is ParameterOp or InputOp or MixtureOp;
 

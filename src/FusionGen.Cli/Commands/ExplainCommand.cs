@@ -4,6 +4,7 @@ using FusionGen.Cli.Output;
 using FusionGen.Compiler;
 using FusionGen.Compiler.Emit;
 using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Spec;
 
 namespace FusionGen.Cli.Commands;
@@ -51,7 +52,7 @@ internal sealed class ExplainCommand : ToolCommand
         if (networks.Supernet is not null)
             Candidates(terminal, spec, networks);
         Totals(terminal, spec, networks, policy);
-        terminal.Line("Multiply-adds are of one image's forward pass. Tuned share: prompts, operators and head of backbone plus these. Activations: what a training step keeps for one image, float32.");
+        terminal.Line("Multiply-adds are of one image's forward pass. Tuned share: prompts, operators and head of backbone plus these. Activations: what a training step keeps for one image, float32. Steps: peak bytes of a training step, by the eager modules and by the static program (with a worker per processor).");
         if (policy is not null)
             terminal.Line($"policy: {string.Join(", ", policy.Choices.Select((choice, layer) => $"{layer} {(choice.Length == 0 ? "-" : choice)}"))}");
         else if (networks.Supernet is not null)
@@ -102,7 +103,7 @@ internal sealed class ExplainCommand : ToolCommand
 
     private static void Totals(Terminal terminal, SpecDocument spec, Networks networks, PolicyDocument? policy)
     {
-        var table = Tables.New("network", ">tuned", ">head", ">tuned share", ">multiply-adds", ">of backbone", ">activations / image", ">training step");
+        var table = Tables.New("network", ">tuned", ">head", ">tuned share", ">multiply-adds", ">of backbone", ">activations / image", ">eager step", ">static step");
         Add("backbone: linear probe", networks.Backbone);
         foreach (var name in Uniform.Operators(spec))
             Add($"{name} in all layers", Network.Build(spec, Networks.Chosen(Uniform.Policy(spec, name))));
@@ -124,7 +125,8 @@ internal sealed class ExplainCommand : ToolCommand
                 Numbers.Text(network.Macs),
                 Numbers.Percent(network.Macs / (double)networks.Backbone.Macs),
                 Numbers.Bytes(network.ActivationBytes),
-                Numbers.Bytes(networks.ParameterBytes + (batch * network.ActivationBytes)));
+                Numbers.Bytes(networks.ParameterBytes + (batch * network.ActivationBytes)),
+                StaticPlan.Covers(network) ? Numbers.Bytes(networks.ParameterBytes + StaticPlan.Of(Differentiation.Of(network)).PeakBytes(batch, Environment.ProcessorCount)) : "-");
         }
     }
 

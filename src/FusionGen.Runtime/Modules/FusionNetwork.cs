@@ -115,6 +115,9 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     /// <summary>What the head reads, (B, width): pooled and normalised features, at given parameters.</summary>
     public abstract Tensor Features(Tensor images, IReadOnlyList<Tensor> values);
 
+    /// <summary>What runs training steps; null before the first, or where the eager modules do.</summary>
+    internal StaticEngine? StepEngine => this.step;
+
     /// <summary>The static program of a training step; null where the compiler wrote none.</summary>
     protected virtual StaticProgram? TrainingProgram() => null;
 

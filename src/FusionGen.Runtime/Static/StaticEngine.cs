@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
+using FusionGen.Compiler.Passes;
 using FusionGen.Kernels;
 using static TorchSharp.torch;
 
@@ -13,8 +14,6 @@ namespace FusionGen.Static;
 /// </summary>
 internal sealed class StaticEngine : IDisposable
 {
-    private const int MostSlices = 8;
-    private const int LargestSlice = 16;
     private readonly StaticProgram program;
     private readonly int classes;
     private readonly StaticOperands operands;
@@ -57,6 +56,9 @@ internal sealed class StaticEngine : IDisposable
         for (var i = 0; i < this.workers.Length; i++)
             this.workers[i] = new Worker(program.ScratchElements);
     }
+
+    /// <summary>Bytes of all memory it has taken.</summary>
+    public long Bytes => sizeof(float) * ((long)this.shared.Elements + this.partials.Elements + this.workers.Sum(worker => worker.Elements));
 
     /// <summary>What it runs.</summary>
     public StaticProgram Program => this.program;
@@ -112,7 +114,7 @@ internal sealed class StaticEngine : IDisposable
     private void Prepare(int batch, int length, nint pixels, int[] labels)
     {
         this.batch = batch;
-        this.slice = Math.Clamp((batch + MostSlices - 1) / MostSlices, 1, LargestSlice);
+        this.slice = StaticPlan.SliceOf(batch);
         this.slices = (batch + this.slice - 1) / this.slice;
         this.imageLength = length;
         this.pixels = pixels;
@@ -240,6 +242,8 @@ internal sealed class StaticEngine : IDisposable
         public Span<float> Sample => this.sample.Span;
 
         public Span<float> Scratch => this.scratch.Span;
+
+        public long Elements => (long)this.sample.Elements + this.scratch.Elements;
 
         public void Make(long elements)
         {

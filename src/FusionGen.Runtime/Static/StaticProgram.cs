@@ -1,3 +1,5 @@
+using FusionGen.Compiler.Passes;
+
 namespace FusionGen.Static;
 
 /// <summary>Which memory a place is in.</summary>
@@ -73,6 +75,10 @@ public abstract class StaticProgram
 
     /// <summary>Where the gradients are.</summary>
     public IReadOnlyList<StaticGradient> Gradients { get; }
+
+    /// <summary>Bytes that a run takes at a batch and a number of workers, parameters and images aside: known before anything runs.</summary>
+    public long PeakBytes(int batch, int workers) =>
+        StaticPlan.PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers);
 
     /// <summary>Computes what depends on parameters only.</summary>
     protected internal abstract void RunShared(in StaticFrame f);
