@@ -54,7 +54,7 @@ public abstract class Backbone
         return graph.Sum(x, graph.Linear(inner, fc2, bias2).Named("mlp")).Named("x");
     }
 
-    /// <summary>Fused self-attention of normalised tokens: F(u) through qkv, with prefixes through the same norm and projections, and the output projection of the first rows.</summary>
+    /// <summary>Fused self-attention of normalised tokens: F(u) through qkv, with prefixes through the same norm and projections, and the output projection; only the first rows ask where the others reach nobody.</summary>
     private protected static Value Attention(BackboneContext context, string block, int layer, Value u, int heads, string bank, double epsilon, (Value Weight, Value Bias) norm, Value? bias = null, int? rows = null)
     {
         var graph = context.Graph;
@@ -69,8 +69,8 @@ public abstract class Backbone
             var keysValues = graph.Linear(normed, graph.Slice(qkv, 0, width, 2 * width), graph.Slice(qkvBias, 0, width, 2 * width));
             return (keysValues.Named("prefix"), prefix.LogWeight);
         }).ToArray();
-        var attended = graph.Attention(graph.Linear(fused.Tokens, qkv, qkvBias).Named("qkv"), heads, prefixes, bias).Named("attended");
-        return graph.Linear(First(graph, attended, rows), proj, projBias).Named("projected");
+        var attended = graph.Attention(graph.Linear(fused.Tokens, qkv, qkvBias).Named("qkv"), heads, prefixes, bias, rows).Named("attended");
+        return graph.Linear(attended, proj, projBias).Named("projected");
     }
 
     /// <summary>The first rows (B, rows, d) of (B, T, d); null for all.</summary>

@@ -59,6 +59,6 @@ internal static class EagerCode
             next += weighed ? 2 : 1;
         }
         var bias = op.Bias ? x[next] : prefixes.Count > 0 ? "null" : "";
-        return $"FusionOps.Attention({string.Join(", ", new[] { x[0], Text.Invariant(op.Heads), bias }.Concat(prefixes).Where(part => part.Length > 0))})";
+        return $"FusionOps.Attention({string.Join(", ", new[] { x[0], Text.Invariant(op.Heads), Text.Invariant(op.Rows), bias }.Concat(prefixes).Where(part => part.Length > 0))})";
     }
 }

@@ -161,14 +161,14 @@ internal sealed class StaticCode
                 break;
             case AttentionOp op:
                 var (prefix, weight, bias) = AttentionInputs(op, x);
-                Call("Attention", x[0], prefix, weight, bias, r, saved, "f.Scratch", Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last), N(op.Heads));
+                Call("Attention", x[0], prefix, weight, bias, r, saved, "f.Scratch", Count(shape, shape[0].Size), N(shapes[0][1].Size), N(shape.Last), N(op.Heads), N(shape[1].Size));
                 break;
             case AttentionGradientOp op:
                 var (rows, logWeight, summand) = AttentionInputs(op.Attention, x);
                 var (dRows, dLogWeight, dSummand) = AttentionInputs(op.Attention, [.. Enumerable.Range(0, x.Length).Select(input => i.Parts.TryGetValue(input, out var part) ? this.Place(part) : "default")]);
                 Call(
                     "AttentionGradient", x[0], rows, logWeight, summand, x[x.Length - 2], x[x.Length - 1], saved, r, dRows, dLogWeight, dSummand, "f.Scratch",
-                    Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last / 3), N(op.Attention.Heads));
+                    Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last / 3), N(op.Attention.Heads), N(shapes[shapes.Length - 1][1].Size));
                 break;
             case BlockDiagonalOp:
                 Call("BlockDiagonal", x[0], r, N(shapes[0][0].Size), N(shapes[0][1].Size), N(shapes[0][2].Size));

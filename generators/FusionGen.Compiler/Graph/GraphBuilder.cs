@@ -123,7 +123,7 @@ public sealed class GraphBuilder
     public Value Softmax(Value x, int axis, int top = 0, bool whenDiscrete = false) => this.Add(new SoftmaxOp(axis, top, whenDiscrete), x);
 
     /// <inheritdoc cref="AttentionOp"/>
-    public Value Attention(Value qkv, int heads, IReadOnlyList<(Value KeysValues, Value? LogWeight)> prefixes, Value? bias = null)
+    public Value Attention(Value qkv, int heads, IReadOnlyList<(Value KeysValues, Value? LogWeight)> prefixes, Value? bias = null, int? rows = null)
     {
         var inputs = new List<Value> { qkv };
         foreach (var (keysValues, logWeight) in prefixes)
@@ -134,7 +134,7 @@ public sealed class GraphBuilder
         }
         if (bias is not null)
             inputs.Add(bias);
-        return this.Add(new AttentionOp(heads, prefixes.Select(prefix => prefix.LogWeight is not null).ToEquatableArray(), bias is not null), [.. inputs]);
+        return this.Add(new AttentionOp(heads, prefixes.Select(prefix => prefix.LogWeight is not null).ToEquatableArray(), bias is not null, rows ?? 0), [.. inputs]);
     }
 
     /// <inheritdoc cref="BlockDiagonalOp"/>

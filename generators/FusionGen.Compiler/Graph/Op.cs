@@ -204,14 +204,16 @@ public sealed record SoftmaxOp(int Axis, int Top = 0, bool WhenDiscrete = false)
 /// <param name="Heads">Number of heads.</param>
 /// <param name="Prefixes">For each prefix whether it is weighed.</param>
 /// <param name="Bias">Whether the logits have a bias.</param>
-public sealed record AttentionOp(int Heads, EquatableArray<bool> Prefixes, bool Bias) : Op
+/// <param name="Rows">How many of the first rows ask: (B, Rows, d) comes out; 0 for all T.</param>
+public sealed record AttentionOp(int Heads, EquatableArray<bool> Prefixes, bool Bias, int Rows = 0) : Op
 {
     /// <inheritdoc/>
     public override Shape Infer(IReadOnlyList<Shape> inputs)
     {
         var width = inputs[0].Last / 3;
         Require(inputs[0].Rank == 3 && inputs[0].Last % 3 == 0 && width % this.Heads == 0, $"attention: {inputs[0]} with {this.Heads} heads");
-        return inputs[0].With(-1, width);
+        Require(this.Rows >= 0 && this.Rows <= inputs[0][1].Size, $"attention: {this.Rows} rows of {inputs[0]} ask");
+        return inputs[0].With(-1, width).With(1, this.Rows == 0 ? inputs[0][1].Size : this.Rows);
     }
 
     /// <inheritdoc/>

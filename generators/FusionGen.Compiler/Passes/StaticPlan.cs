@@ -145,7 +145,7 @@ public sealed class StaticPlan
     {
         var attention = i.Value.Op as AttentionOp ?? ((AttentionGradientOp)i.Value.Op).Attention;
         var rows = (long)i.Value.Inputs[0].Shape[1].Size;
-        return rows * (rows + (attention.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[0].Size : 0));
+        return (attention.Rows == 0 ? rows : attention.Rows) * (rows + (attention.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[0].Size : 0));
     }
 
     private static bool IsLeaf(Value value) => value.Op is ParameterOp or InputOp or MixtureOp;

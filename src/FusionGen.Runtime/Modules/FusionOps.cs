@@ -9,21 +9,23 @@ public static class FusionOps
     /// <summary>Multi-head self-attention of fused projections.</summary>
     /// <param name="qkv">(B, T, 3d): queries, keys and values side by side, heads contiguous.</param>
     /// <param name="heads">H.</param>
+    /// <param name="rows">How many of the first rows ask; 0 for all.</param>
     /// <param name="bias">Added to the logits: (H, T, T), or (n, H, T, T) of which image k takes entry k mod n; null for none.</param>
     /// <param name="prefixes">Further keys and values (P, 2d), the same for every image, with a number added to their logits; null for 0.</param>
-    /// <returns>(B, T, d).</returns>
-    public static Tensor Attention(Tensor qkv, int heads, Tensor? bias = null, params ReadOnlySpan<(Tensor KeysValues, Tensor? LogWeight)> prefixes)
+    /// <returns>(B, T or rows, d).</returns>
+    public static Tensor Attention(Tensor qkv, int heads, int rows = 0, Tensor? bias = null, params ReadOnlySpan<(Tensor KeysValues, Tensor? LogWeight)> prefixes)
     {
         ArgumentNullException.ThrowIfNull(qkv);
         using var scope = NewDisposeScope();
-        var (batch, rows, width) = (qkv.shape[0], qkv.shape[1], qkv.shape[2] / 3);
+        var (batch, tokens, width) = (qkv.shape[0], qkv.shape[1], qkv.shape[2] / 3);
         var head = width / heads;
-        var split = qkv.reshape(batch, rows, 3, heads, head).permute(2, 0, 3, 1, 4);
-        var queries = split.select(0, 0) * (1 / Math.Sqrt(head));
+        var split = qkv.reshape(batch, tokens, 3, heads, head).permute(2, 0, 3, 1, 4);
+        var asking = rows == 0 ? split.select(0, 0) : split.select(0, 0).narrow(2, 0, rows);
+        var queries = asking * (1 / Math.Sqrt(head));
         var (keys, values) = (split.select(0, 1), split.select(0, 2));
         var logits = matmul(queries, keys.transpose(-2, -1));
         if (bias is not null)
-            logits = AddBias(logits, bias);
+            logits = AddBias(logits, rows == 0 ? bias : bias.narrow(-2, 0, rows));
         foreach (var (keysValues, logWeight) in prefixes)
         {
             var prefix = keysValues.reshape(keysValues.shape[0], 2, heads, head).permute(1, 2, 0, 3);
@@ -31,7 +33,7 @@ public static class FusionOps
             logits = cat([logits, logWeight is null ? prefixLogits : prefixLogits + logWeight], -1);
             values = cat([values, prefix.select(0, 1).unsqueeze(0).expand(batch, -1, -1, -1)], 2);
         }
-        return matmul(logits.softmax(-1), values).transpose(1, 2).reshape(batch, rows, width).MoveToOuterDisposeScope();
+        return matmul(logits.softmax(-1), values).transpose(1, 2).reshape(batch, rows == 0 ? tokens : rows, width).MoveToOuterDisposeScope();
     }
 
     /// <summary>Softmax along an axis over the <paramref name="top"/> largest entries; the others are 0.</summary>

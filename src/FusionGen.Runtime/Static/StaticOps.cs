@@ -139,28 +139,29 @@ public static class StaticOps
     /// <param name="prefix">Further keys and values (P, 2d); empty for none.</param>
     /// <param name="logWeight">Added to the prefix's logits; empty for 0.</param>
     /// <param name="bias">Added to the logits of tokens: (H, T, T) or (n, H, T, T); empty for none.</param>
-    /// <param name="y">(B, T, d).</param>
-    /// <param name="normalisers">(B, H, T): logarithms of the softmax's sums; empty if nobody needs them.</param>
-    /// <param name="scratch">T·(T+P) numbers.</param>
+    /// <param name="y">(B, asking, d).</param>
+    /// <param name="normalisers">(B, H, asking): logarithms of the softmax's sums; empty if nobody needs them.</param>
+    /// <param name="scratch">asking·(T+P) numbers.</param>
     /// <param name="images">B.</param>
     /// <param name="rows">T.</param>
     /// <param name="width">d.</param>
     /// <param name="heads">H.</param>
+    /// <param name="asking">How many of the first rows ask.</param>
     public static void Attention(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
-        Span<float> scratch, int images, int rows, int width, int heads) => Kernels.Attention.Forward(
-            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width)), new AttentionInputs(qkv, prefix, logWeight.IsEmpty ? 0 : logWeight[0], bias), y, normalisers, scratch);
+        Span<float> scratch, int images, int rows, int width, int heads, int asking) => Kernels.Attention.Forward(
+            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight.IsEmpty ? 0 : logWeight[0], bias), y, normalisers, scratch);
 
     /// <summary>Gradients of <see cref="Attention"/>; <paramref name="dPrefix"/>, <paramref name="dLogWeight"/> and <paramref name="dBias"/> are summed over the images.</summary>
     public static void AttentionGradient(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> normalisers,
-        Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads)
+        Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking)
     {
         dPrefix.Clear();
         dLogWeight.Clear();
         dBias.Clear();
         Kernels.Attention.Backward(
-            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width)), new AttentionInputs(qkv, prefix, logWeight.IsEmpty ? 0 : logWeight[0], bias),
+            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight.IsEmpty ? 0 : logWeight[0], bias),
             normalisers, y, dy, new AttentionGradients(dQkv, dPrefix, dLogWeight, dBias), scratch);
     }
 

@@ -249,6 +249,8 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
     {
         var (images, rows, width) = (x[0].Shape[0], x[0].Shape[1], x[0].Shape[2] / 3);
         var head = width / op.Heads;
+        if (op.Rows > 0)
+            rows = op.Rows;
         var result = new Array(images, rows, width);
         for (var n = 0; n < images; n++)
         {
@@ -277,7 +279,7 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
             for (var h = 0; h < op.Heads; h++)
             {
                 var (key, value, _, count) = Rows(op, x, n, h);
-                for (var i = 0; i < rows; i++)
+                for (var i = 0; i < dy.Shape[1]; i++)
                 {
                     var p = Probabilities(op, x, n, h, i);
                     var dp = Enumerable.Range(0, count).Select(j => Sum(head, c => dy[n, i, (h * head) + c] * value(j, c))).ToArray();
