@@ -274,7 +274,9 @@ internal sealed class StaticCode
             var method = buffer.Phase switch { Phase.Sample => "Sample", Phase.Partial => "Partial", _ => "Shared" };
             return $"f.{method}({N(buffer.Offset + place.Start)}, {N(place.Elements)})";
         }
-        return place.Leaf!.Op switch
+        if (place.Leaf is null)
+            return "default";
+        return place.Leaf.Op switch
         {
             ParameterOp parameter => place.Start == 0 && place.Elements == parameter.Shape.Elements
                 ? $"f.Parameter({N(this.parameterIndex[parameter.Name])})"

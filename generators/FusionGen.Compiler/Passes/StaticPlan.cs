@@ -189,7 +189,9 @@ public sealed class StaticPlan
         }
         var inputs = value.Inputs.Select(input => this.places[input]).ToArray();
         var phase = this.phases[value];
-        var (result, residual) = this.Target(value);
+        // Attention whose tokens nothing tuned lies before hands on the gradients of its prefix alone (METHOD §6.1, S7).
+        var isWanted = this.results.Contains(value) || this.UsersOf(value).Any(user => user.Op is not PartOp);
+        var (result, residual) = isWanted ? this.Target(value) : (new StaticPlace(null, null, 0, 0), null);
         this.Place(value, result);
         var parts = new Dictionary<int, StaticPlace>();
         if (value.Op is AttentionGradientOp)

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using FusionGen.Cli.Output;
+using FusionGen.Kernels;
 using static TorchSharp.torch;
 
 namespace FusionGen.Cli.Commands;
@@ -25,6 +26,7 @@ internal sealed class DoctorCommand : ToolCommand
             new("memory", Numbers.Bytes(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes), ""),
         };
         findings.AddRange(Torch());
+        findings.Add(new("products", Gemm.Product, Gemm.Product.StartsWith("FusionGen", StringComparison.Ordinal) ? "OpenBLAS's are faster, of small matrices above all: on Debian, apt-get install libopenblas0-openmp" : ""));
         findings.Add(Codec("JPEG", "libturbojpeg.so.0", "libturbojpeg0"));
         findings.Add(Codec("PNG", "libpng16.so.16", "libpng16-16"));
 

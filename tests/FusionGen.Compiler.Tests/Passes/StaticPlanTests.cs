@@ -85,6 +85,15 @@ public class StaticPlanTests
         });
     }
 
+    /// <summary>METHOD §6.1, S7: before the first prompts nothing wants the gradient of the tokens.</summary>
+    [Test]
+    public void TheFirstLayersTokensGetNoGradientOfTheirOwn()
+    {
+        var gradients = StaticPlan.Of(Differentiation.Of(TinySpecs.Network(TinySpecs.Vit("prefix")))).Instructions.Where(i => i.Value.Op is AttentionGradientOp).ToList();
+        Assert.That(gradients.Select(i => i.Result.Elements > 0), Is.EqualTo(new[] { true, false }), "last layer first");
+        Assert.That(gradients, Is.All.Matches<StaticInstruction>(i => i is { Parts.Count: 1 }));
+    }
+
     private static Phase Arena(StaticBuffer buffer) => buffer.Phase == Phase.Finish ? Phase.Shared : buffer.Phase;
 
     private static List<StaticBuffer> Buffers(StaticPlan plan) =>
