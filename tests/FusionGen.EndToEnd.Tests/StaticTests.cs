@@ -54,6 +54,28 @@ public sealed class StaticTests
         Assert.That(network.StepEngine!.Bytes, Is.EqualTo(network.StepEngine.Program.PeakBytes(batch, Environment.ProcessorCount)));
     }
 
+    /// <summary>Neither the number of workers nor their timing changes a bit.</summary>
+    [Test]
+    public void Any_number_of_workers_gives_the_same_bits()
+    {
+        var spec = Specs.Tiny();
+        using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
+        Randomize(network);
+        Step(network, spec, 29);
+        using var images = VertexTests.Images(spec, 29);
+        using var mixture = Mixture.Soft(network.Architecture(network.Table), 0.7);
+        var labels = Enumerable.Range(0, 29).Select(i => i % spec.Classes).ToArray();
+        float[] Run(int workers)
+        {
+            using var engine = new StaticEngine(network.StepEngine!.Program, network, network.Plan.Depth, workers);
+            var loss = engine.Gradients(images, labels, network.Table, mixture);
+            return [(float)loss, .. engine.Logits, .. engine.Program.Gradients.SelectMany(gradient => engine[gradient].ToArray())];
+        }
+        var one = Run(1);
+        foreach (var workers in new[] { 2, 3, 8, 2 })
+            Assert.That(Run(workers), Is.EqualTo(one), $"{workers} workers");
+    }
+
     /// <summary>
     /// Float64 decides: the static engine's error is 1e-5 of the largest entry at most, or no more than twice what the eager modules' own
     /// float32 errs by where that is more.
