@@ -1,8 +1,11 @@
 using FusionGen.Cli.Compilation;
 using FusionGen.Compiler;
 using FusionGen.Compiler.Spec;
+using FusionGen.Search;
 using FusionGen.Static;
+using FusionGen.Training;
 using static TorchSharp.torch;
+using SearchOrder = FusionGen.Search.SearchOrder;
 
 namespace FusionGen.EndToEnd.Tests;
 
@@ -74,6 +77,52 @@ public sealed class StaticTests
         var one = Run(1);
         foreach (var workers in new[] { 2, 3, 8, 2 })
             Assert.That(Run(workers), Is.EqualTo(one), $"{workers} workers");
+    }
+
+    /// <summary>Fifty steps of either level in turn lead both engines to the same policy, and to the same α to 1e-4.</summary>
+    [TestCase(SearchOrder.First)]
+    [TestCase(SearchOrder.SecondFd)]
+    public void A_search_of_fifty_steps_finds_the_same(SearchOrder order)
+    {
+        var spec = Specs.Tiny();
+        var compiled = CompiledSpec.Compile(spec, null);
+        (double[] Alphas, int[] Policy) Search(Engine engine)
+        {
+            using var network = compiled.CreateSupernet();
+            Randomize(network);
+            network.Engine = engine;
+            network.Temperature = 0.8;
+            var settings = network.Plan.Search with
+            {
+                Order = order,
+                Optimizer = new OptimizerSettings { Kind = OptimizerKind.Sgd, LearningRate = 0.02, Momentum = 0.9 },
+                Architecture = new OptimizerSettings { Kind = OptimizerKind.Sgd, LearningRate = 0.5 },
+            };
+            using var steps = new BilevelSteps(network, settings);
+            for (var step = 0; step < 50; step++)
+            {
+                using var scope = NewDisposeScope();
+                using var train = Batch(step);
+                using var validation = Batch(1000 + step);
+                steps.StepWeights(train);
+                steps.StepArchitecture(train, validation);
+            }
+            return ([.. network.WithRole(TensorRole.Architecture).SelectMany(alpha => alpha.data<float>().ToArray()).Select(value => (double)value)], [.. network.Argmax()]);
+        }
+        Batch Batch(int seed)
+        {
+            var random = SplitMix.For(seed, "batch");
+            var images = Enumerable.Range(0, 6 * 3 * 32 * 32).Select(_ => (float)random.NextGaussian()).ToArray();
+            return new Batch(tensor(images, [6, 3, 32, 32]), tensor(Enumerable.Range(0, 6).Select(_ => (long)random.Next(spec.Classes)).ToArray()));
+        }
+        var eager = Search(Engine.Eager);
+        var @static = Search(Engine.Static);
+        Assert.Multiple(() =>
+        {
+            Assert.That(@static.Policy, Is.EqualTo(eager.Policy));
+            Assert.That(@static.Alphas.Zip(eager.Alphas).Max(pair => Math.Abs(pair.First - pair.Second)), Is.LessThan(1e-4));
+            Assert.That(eager.Alphas.Max() - eager.Alphas.Min(), Is.GreaterThan(0.05), "α has moved");
+        });
     }
 
     /// <summary>
