@@ -54,7 +54,7 @@ public sealed class StaticTests
         network.Initialize(1);
         Step(network, spec, batch);
         Assert.That(network.StepEngine, Is.Not.Null);
-        Assert.That(network.StepEngine!.Bytes, Is.EqualTo(network.StepEngine.Program.PeakBytes(batch, Environment.ProcessorCount)));
+        Assert.That(network.StepEngine!.Bytes, Is.EqualTo(network.StepEngine.Program.PeakBytes(batch, network.StepEngine.Workers)));
     }
 
     /// <summary>Neither the number of workers nor their timing changes a bit.</summary>

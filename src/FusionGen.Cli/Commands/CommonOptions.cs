@@ -42,7 +42,7 @@ internal static class CommonOptions
     };
 
     /// <summary>Threads of libtorch.</summary>
-    public static Option<int> Threads() => new("--threads") { Description = "Threads that an operation may use; 0 for one per processor.", HelpName = "number", DefaultValueFactory = _ => 0 };
+    public static Option<int> Threads() => new("--threads") { Description = "Threads: workers of the static engine, or what an operation of libtorch may use; 0 for one per processor.", HelpName = "number", DefaultValueFactory = _ => 0 };
 
     /// <summary>The device of a name.</summary>
     /// <exception cref="FusionException">There is no such device.</exception>

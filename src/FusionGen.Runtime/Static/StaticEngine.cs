@@ -44,7 +44,7 @@ internal sealed class StaticEngine : IDisposable
     /// <param name="program">The program.</param>
     /// <param name="network">Whose parameters it reads.</param>
     /// <param name="layers">Layers that may have a mixture.</param>
-    /// <param name="workers">Threads; 0 for one per processor.</param>
+    /// <param name="workers">Threads; 0 for as many as libtorch is told to use.</param>
     public StaticEngine(StaticProgram program, FusionNetwork network, int layers, int workers = 0)
     {
         this.program = program;
@@ -52,10 +52,13 @@ internal sealed class StaticEngine : IDisposable
         this.operands = new StaticOperands(network.Specs.Count, layers);
         this.shared = new StaticMemory(program.SharedElements);
         this.partials = new StaticMemory(0);
-        this.workers = new Worker[workers > 0 ? workers : Environment.ProcessorCount];
+        this.workers = new Worker[workers > 0 ? workers : get_num_threads()];
         for (var i = 0; i < this.workers.Length; i++)
             this.workers[i] = new Worker(program.ScratchElements);
     }
+
+    /// <summary>How many threads take slices.</summary>
+    public int Workers => this.workers.Length;
 
     /// <summary>Bytes of all memory it has taken.</summary>
     public long Bytes => sizeof(float) * ((long)this.shared.Elements + this.partials.Elements + this.workers.Sum(worker => worker.Elements));
