@@ -73,8 +73,12 @@ internal sealed class StaticEngine : IDisposable
     /// <returns>Logits (B, classes).</returns>
     public Tensor Forward(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture)
     {
-        this.Run(images, [], values, mixture);
-        return tensor(this.logits, [images.shape[0], this.classes]);
+        // Apps predict from many threads: the logits are copied before the next run overwrites them.
+        lock (this.gate)
+        {
+            this.Run(images, [], values, mixture);
+            return tensor(this.logits, [images.shape[0], this.classes]);
+        }
     }
 
     /// <summary>Runs a training step's passes.</summary>
