@@ -28,6 +28,13 @@ internal static class Specs
             Depths = EquatableArray.Of(2, 2), StageHeads = EquatableArray.Of(2, 4),
         }, share: true, withPrefix: true);
 
+    /// <summary>Prefixes under two names compete in every layer.</summary>
+    public static SpecDocument TwoPrefixes(SpecDocument spec) => spec with
+    {
+        Operators = spec.Operators.Append(Operator("prefix") with { Name = "deep" }).ToEquatableArray(),
+        Layers = spec.Layers.Select(layer => new LayerSpec(layer.Candidates.Append("deep").ToEquatableArray())).ToEquatableArray(),
+    };
+
     private static SpecDocument Of(BackboneSpec backbone, bool share, bool withPrefix = true)
     {
         var shared = ("share", share ? 1.0 : 0.0);

@@ -19,6 +19,7 @@ public sealed class StaticTests
             yield return new TestCaseData(Specs.Tiny(), batch).SetName($"shared, {batch}");
             yield return new TestCaseData(Specs.Tiny(share: false, pool: Pooling.Mean), batch).SetName($"unshared, mean, {batch}");
             yield return new TestCaseData(Specs.TinySwin(), batch).SetName($"swin, {batch}");
+            yield return new TestCaseData(Specs.TwoPrefixes(Specs.Tiny()), batch).SetName($"two prefixes, {batch}");
         }
     }
 

@@ -1,5 +1,4 @@
 using FusionGen.Compiler.Graph;
-using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec;
 
@@ -57,7 +56,7 @@ public static class FusionCompiler
         }
         if (networks.Model is { } model)
             yield return File(spec, "Model", code => Model(code, spec, "Model", model, policy!.Choices, "the operators of the found policy and nothing else"));
-        foreach (var (name, network) in networks.All.Where(pair => StaticPlan.Covers(pair.Network)))
+        foreach (var (name, network) in networks.All)
         {
             foreach (var part in Programs)
                 yield return File(spec, name + part, code => StaticCode.Write(code, spec.Model + name + part, network, part == Programs[0], name == "Supernet"));
@@ -86,7 +85,7 @@ public static class FusionCompiler
             {
             }
             code.Line();
-            foreach (var program in Programs.Where(_ => StaticPlan.Covers(network)))
+            foreach (var program in Programs)
             {
                 code.Line("/// <inheritdoc/>");
                 code.Line($"protected override StaticProgram {program}Program() => new {type}{program}();");

@@ -23,8 +23,11 @@ internal sealed class StaticCode
     }
 
     /// <summary>Writes the program of a network's forward pass, or of its training step.</summary>
-    public static void Write(CodeWriter code, string type, Network network, bool isTraining, bool isSupernet) =>
-        new StaticCode(network, isTraining ? Differentiation.Of(network) : null, isSupernet).Write(code, type);
+    public static void Write(CodeWriter code, string type, Network network, bool isTraining, bool isSupernet)
+    {
+        var rewritten = isTraining ? Pipeline.ForTraining(network) : Pipeline.ForInference(network);
+        new StaticCode(rewritten, isTraining ? Differentiation.Of(rewritten) : null, isSupernet).Write(code, type);
+    }
 
     private void Write(CodeWriter code, string type)
     {

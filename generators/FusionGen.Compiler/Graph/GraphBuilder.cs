@@ -202,12 +202,15 @@ public sealed class GraphBuilder
     }
 
     /// <summary>Adds an operation; equal ones on equal inputs of a scope are one value.</summary>
-    internal Value Add(Op op, params Value[] inputs)
+    internal Value Add(Op op, params Value[] inputs) => this.Add(this.scope, op, inputs);
+
+    /// <summary>Adds an operation to a scope.</summary>
+    internal Value Add(string scope, Op op, params Value[] inputs)
     {
-        var key = (op, this.scope, inputs.Select(input => input.Id).ToEquatableArray());
+        var key = (op, scope, inputs.Select(input => input.Id).ToEquatableArray());
         if (!this.known.TryGetValue(key, out var value))
         {
-            value = new Value(this.values.Count, op, inputs, this.scope);
+            value = new Value(this.values.Count, op, inputs, scope);
             this.known.Add(key, value);
             this.values.Add(value);
         }

@@ -6,13 +6,13 @@ namespace FusionGen.Compiler.Graph;
 /// <summary>A complete graph with what the cost model says of it.</summary>
 public sealed class Network
 {
-    private Network(GraphBuilder graph, Value features, Value logits, EquatableArray<LayerSpec> layers)
+    private Network(GraphBuilder graph, Value features, Value logits, Func<IReadOnlyList<Value>, IReadOnlyList<ParameterOp>> parameters)
     {
         this.Features = features;
         this.Logits = logits;
         this.Graph = graph;
         this.Values = graph.Live([logits]);
-        this.Parameters = [.. this.Values.Select(value => value.Op).OfType<ParameterOp>(), .. Architecture(layers)];
+        this.Parameters = parameters(this.Values);
     }
 
     /// <summary>What it was built by, and passes build on.</summary>
@@ -63,8 +63,11 @@ public sealed class Network
                 graph.Parameter("head.weight", ParameterRole.Head, weight, spec.Classes, width),
                 graph.Parameter("head.bias", ParameterRole.Head, bias, spec.Classes)).Named("logits");
         });
-        return new Network(graph, features, logits, layers);
+        return new Network(graph, features, logits, values => [.. values.Select(value => value.Op).OfType<ParameterOp>(), .. Architecture(layers)]);
     }
+
+    /// <summary>The same network computed by another graph: its table of parameters stays, though the graph may read fewer.</summary>
+    internal Network As(GraphBuilder graph, Value features, Value logits) => new(graph, features, logits, _ => this.Parameters);
 
     private static IEnumerable<ParameterOp> Architecture(EquatableArray<LayerSpec> layers) => layers
         .Select((layer, i) => new ParameterOp($"architecture.{Text.Invariant(i)}", ParameterRole.Architecture, Init.Zero, Shape.Of(layer.Candidates.Count)))

@@ -198,7 +198,7 @@ public sealed record SoftmaxOp(int Axis, int Top = 0, bool WhenDiscrete = false)
 
 /// <summary>
 /// Multi-head self-attention of fused projections qkv (B, T, 3d) → (B, T, d). Further inputs, in this order, as the flags say:
-/// for each prefix its keys and values (P, 2d) and, where it is weighed, a number added to its logits; then a bias (heads, T, T)
+/// for each prefix its keys and values (P, 2d) and, where it is weighed, what is added to its logits, a number or one for each row; then a bias (heads, T, T)
 /// or (n, heads, T, T) added to the logits, image k taking entry k mod n.
 /// </summary>
 /// <param name="Heads">Number of heads.</param>

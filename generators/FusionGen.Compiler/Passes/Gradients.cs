@@ -47,6 +47,7 @@ internal static class Gradients
             MeanOp op => graph.Scale(
                 graph.BroadcastTo(graph.Reshape(dy, x[0].Shape.With(op.Axis, 1)), x[0].Shape),
                 1.0 / x[0].Shape[op.Axis].Size),
+            BroadcastToOp => graph.SumTo(dy, x[0].Shape),
             RelativeBiasOp op => graph.Add(new RelativeBiasGradientOp(op.Window), dy),
             RollOp op => graph.Roll(dy, -op.Shift),
             PadOp => graph.Slice(graph.Slice(dy, 1, 0, x[0].Shape[1].Size), 2, 0, x[0].Shape[2].Size),

@@ -114,9 +114,6 @@ public sealed class StaticPlan
         _ => 0,
     }).DefaultIfEmpty().Max();
 
-    /// <summary>Whether the static engine knows every operation of a network; where it does not, the eager modules run.</summary>
-    public static bool Covers(Network network) => network.Values.All(value => value.Op is not AttentionOp { Prefixes.Count: > 1 });
-
     /// <summary>Images of a slice of a batch: what a worker takes through the program at once. Fixed by the batch alone, and so is the order of every sum.</summary>
     public static int SliceOf(int batch) => Math.Max(1, Math.Min((batch + MostSlices - 1) / MostSlices, LargestSlice));
 

@@ -126,7 +126,7 @@ internal sealed class ExplainCommand : ToolCommand
                 Numbers.Percent(network.Macs / (double)networks.Backbone.Macs),
                 Numbers.Bytes(network.ActivationBytes),
                 Numbers.Bytes(networks.ParameterBytes + (batch * network.ActivationBytes)),
-                StaticPlan.Covers(network) ? Numbers.Bytes(networks.ParameterBytes + StaticPlan.Of(Differentiation.Of(network)).PeakBytes(batch, Environment.ProcessorCount)) : "-");
+                Numbers.Bytes(networks.ParameterBytes + StaticPlan.Of(Differentiation.Of(Pipeline.ForTraining(network))).PeakBytes(batch, Environment.ProcessorCount)));
         }
     }
 

@@ -197,9 +197,9 @@ public static class Attention
             if (prefix > 0)
             {
                 var logit = this.inputs.PrefixLogit;
-                for (var row = 0; row < rows && logit != 0; row++)
-                    target.Slice((row * keys) + tokens, prefix).Fill(logit);
-                Gemm.Unchecked(rows, prefix, depth, this.Queries, this.PrefixKeys.Transpose(), target[tokens..], keys, this.Scale, logit == 0 ? 0 : 1);
+                for (var row = 0; row < rows && !logit.IsEmpty; row++)
+                    Elementwise.Copy(logit, target.Slice((row * keys) + tokens, prefix));
+                Gemm.Unchecked(rows, prefix, depth, this.Queries, this.PrefixKeys.Transpose(), target[tokens..], keys, this.Scale, logit.IsEmpty ? 0 : 1);
             }
         }
 

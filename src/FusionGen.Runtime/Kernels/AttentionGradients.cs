@@ -5,7 +5,7 @@ namespace FusionGen.Kernels;
 /// <summary>Where the gradients of <see cref="AttentionInputs"/> go; what is empty is not computed.</summary>
 /// <param name="qkv">(b, T, 3d), overwritten.</param>
 /// <param name="prefix">(P, 2d), added to: the sum over the samples.</param>
-/// <param name="prefixLogit">One number, added to.</param>
+/// <param name="prefixLogit">As the prefix logits, added to.</param>
 /// <param name="bias">As the bias, added to.</param>
 [SuppressMessage("Performance", "CA1815", Justification = "An argument, never compared.")]
 public readonly ref struct AttentionGradients(
@@ -23,7 +23,7 @@ public readonly ref struct AttentionGradients(
     {
         Kernels.Check.LengthOrEmpty(this.Qkv, inputs.Qkv.Length, "gradients.Qkv");
         Kernels.Check.LengthOrEmpty(this.Prefix, inputs.Prefix.Length, "gradients.Prefix");
-        Kernels.Check.LengthOrEmpty(this.PrefixLogit, 1, "gradients.PrefixLogit");
+        Kernels.Check.LengthOrEmpty(this.PrefixLogit, inputs.PrefixLogit.Length, "gradients.PrefixLogit");
         Kernels.Check.LengthOrEmpty(this.Bias, inputs.Bias.Length, "gradients.Bias");
     }
 }

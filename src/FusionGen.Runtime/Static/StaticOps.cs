@@ -137,7 +137,7 @@ public static class StaticOps
     /// <summary>Multi-head self-attention of fused projections.</summary>
     /// <param name="qkv">(B, T, 3d).</param>
     /// <param name="prefix">Further keys and values (P, 2d); empty for none.</param>
-    /// <param name="logWeight">Added to the prefix's logits; empty for 0.</param>
+    /// <param name="logWeight">Added to the prefix's logits, a number or (P); empty for 0.</param>
     /// <param name="bias">Added to the logits of tokens: (H, T, T) or (n, H, T, T); empty for none.</param>
     /// <param name="y">(B, asking, d).</param>
     /// <param name="normalisers">(B, H, asking): logarithms of the softmax's sums; empty if nobody needs them.</param>
@@ -150,7 +150,7 @@ public static class StaticOps
     public static void Attention(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
         Span<float> scratch, int images, int rows, int width, int heads, int asking) => Kernels.Attention.Forward(
-            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight.IsEmpty ? 0 : logWeight[0], bias), y, normalisers, scratch);
+            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight, bias), y, normalisers, scratch);
 
     /// <summary>Gradients of <see cref="Attention"/>; <paramref name="dPrefix"/>, <paramref name="dLogWeight"/> and <paramref name="dBias"/> are summed over the images.</summary>
     public static void AttentionGradient(
@@ -161,7 +161,7 @@ public static class StaticOps
         dLogWeight.Clear();
         dBias.Clear();
         Kernels.Attention.Backward(
-            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight.IsEmpty ? 0 : logWeight[0], bias),
+            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight, bias),
             normalisers, y, dy, new AttentionGradients(dQkv, dPrefix, dLogWeight, dBias), scratch);
     }
 

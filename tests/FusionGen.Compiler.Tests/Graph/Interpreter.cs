@@ -228,7 +228,7 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
         double Bias(int i, int j)
         {
             if (!op.Bias || places[j].Input != 0)
-                return places[j].Weight < 0 ? 0 : x[places[j].Weight].Data[0];
+                return places[j].Weight < 0 ? 0 : x[places[j].Weight].Data is { Length: 1 } one ? one[0] : x[places[j].Weight].Data[places[j].Row];
             var bias = x[next];
             return bias.Rank == 3 ? bias[h, i, j] : bias[n % bias.Shape[0], h % bias.Shape[1], i, j];
         }
@@ -302,7 +302,7 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                             }
                             first = 0;
                             if (weight >= 0)
-                                result[weight].Data[0] += ds;
+                                result[weight].Data[result[weight].Data.Length == 1 ? 0 : row] += ds;
                         }
                         else if (op.Bias)
                         {

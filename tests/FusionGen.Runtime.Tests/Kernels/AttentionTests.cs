@@ -5,8 +5,6 @@ namespace FusionGen.Runtime.Tests.Kernels;
 [TestFixture]
 internal sealed class AttentionTests
 {
-    private const float PrefixLogit = -0.4f;
-
     public static IEnumerable<TestCaseData> Shapes()
     {
         foreach (var width in Numeric.Widths)
@@ -28,7 +26,7 @@ internal sealed class AttentionTests
         using var scope = Numeric.Width(width);
         var (qkv, prefix, bias) = Inputs(shape, biases);
         var (output, logSumExp) = Run(shape, qkv, prefix, bias);
-        var (expected, expectedSums) = Reference(shape, Numeric.Double(qkv), Numeric.Double(prefix), PrefixLogit, Numeric.Double(bias));
+        var (expected, expectedSums) = Reference(shape, Numeric.Double(qkv), Numeric.Double(prefix), Numeric.Double(PrefixLogits(shape)), Numeric.Double(bias));
         Numeric.Close(output, expected, 5e-6);
         Numeric.Close(logSumExp, expectedSums, 2e-6);
     }
@@ -41,39 +39,39 @@ internal sealed class AttentionTests
         var (output, logSumExp) = Run(shape, qkv, prefix, bias);
         var dOutput = Numeric.Random(output.Length, 9);
         var dQkv = Numeric.Random(qkv.Length, 5);
-        var (dPrefix, dLogit, dBias) = (Numeric.Random(prefix.Length, 6), new[] { 0.5f }, Numeric.Random(bias.Length, 7));
-        var (hadPrefix, hadBias) = (Numeric.Double(dPrefix), Numeric.Double(dBias));
+        var logits = PrefixLogits(shape);
+        var (dPrefix, dLogit, dBias) = (Numeric.Random(prefix.Length, 6), Numeric.Random(logits.Length, 8), Numeric.Random(bias.Length, 7));
+        var (hadPrefix, hadLogit, hadBias) = (Numeric.Double(dPrefix), Numeric.Double(dLogit), Numeric.Double(dBias));
         var scratch = new float[shape.BackwardScratch];
-        Attention.Backward(shape, new(qkv, prefix, PrefixLogit, bias, 1), logSumExp, [], dOutput, new(dQkv, dPrefix, dLogit, dBias), scratch);
+        Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), logSumExp, [], dOutput, new(dQkv, dPrefix, dLogit, dBias), scratch);
 
-        double Loss(double[] q, double[] p, double logit, double[] b) => Numeric.Dot(Reference(shape, q, p, logit, b).Output, dOutput);
-        var (q, p, b) = (Numeric.Double(qkv), Numeric.Double(prefix), Numeric.Double(bias));
+        double Loss(double[] q, double[] p, double[] l, double[] b) => Numeric.Dot(Reference(shape, q, p, l, b).Output, dOutput);
+        var (q, p, l, b) = (Numeric.Double(qkv), Numeric.Double(prefix), Numeric.Double(logits), Numeric.Double(bias));
         if (qkv.Length > 2000)
         {
-            Along("dQkv", dQkv, [], qkv, x => Loss(x, p, PrefixLogit, b));
-            Along("dPrefix", dPrefix, hadPrefix, prefix, x => Loss(q, x, PrefixLogit, b));
-            Along("dBias", dBias, hadBias, bias, x => Loss(q, p, PrefixLogit, x));
+            Along("dQkv", dQkv, [], qkv, x => Loss(x, p, l, b));
+            Along("dPrefix", dPrefix, hadPrefix, prefix, x => Loss(q, x, l, b));
+            Along("dBias", dBias, hadBias, bias, x => Loss(q, p, l, x));
             return;
         }
-        Numeric.Close(dQkv, Numeric.Gradient(x => Loss(x, p, PrefixLogit, b), qkv), 2e-5, "dQkv");
+        Numeric.Close(dQkv, Numeric.Gradient(x => Loss(x, p, l, b), qkv), 2e-5, "dQkv");
         if (biases > 0)
-            Numeric.Close(dBias, [.. Numeric.Gradient(x => Loss(q, p, PrefixLogit, x), bias).Zip(hadBias, (x, y) => x + y)], 2e-5, "dBias");
+            Numeric.Close(dBias, [.. Numeric.Gradient(x => Loss(q, p, l, x), bias).Zip(hadBias, (x, y) => x + y)], 2e-5, "dBias");
         if (shape.Prefix == 0)
         {
-            Assert.That(dLogit[0], Is.EqualTo(0.5f));
+            Assert.That(dLogit, Is.EqualTo(hadLogit.Select(value => (float)value)));
             return;
         }
-        Numeric.Close(dPrefix, [.. Numeric.Gradient(x => Loss(q, x, PrefixLogit, b), prefix).Zip(hadPrefix, (x, y) => x + y)], 2e-5, "dPrefix");
-        var byLogit = Numeric.Gradient(x => Loss(q, p, x[0], b), [PrefixLogit])[0];
-        Assert.That(dLogit[0], Is.EqualTo(byLogit + 0.5).Within(2e-5));
+        Numeric.Close(dPrefix, [.. Numeric.Gradient(x => Loss(q, x, l, b), prefix).Zip(hadPrefix, (x, y) => x + y)], 2e-5, "dPrefix");
+        Numeric.Close(dLogit, [.. Numeric.Gradient(x => Loss(q, p, x, b), logits).Zip(hadLogit, (x, y) => x + y)], 2e-5, "dLogit");
 
         // The prefix's alone: from the kept output, and without it.
         foreach (var kept in new[] { output, [] })
         {
-            var (again, logitAgain) = (hadPrefix.Select(value => (float)value).ToArray(), new[] { 0.5f });
-            Attention.Backward(shape, new(qkv, prefix, PrefixLogit, bias, 1), logSumExp, kept, dOutput, new([], again, logitAgain), scratch);
+            var (again, logitAgain) = (hadPrefix.Select(value => (float)value).ToArray(), hadLogit.Select(value => (float)value).ToArray());
+            Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), logSumExp, kept, dOutput, new([], again, logitAgain), scratch);
             Numeric.Close(again, Numeric.Double(dPrefix), 2e-6, "dPrefix alone");
-            Assert.That(logitAgain[0], Is.EqualTo(dLogit[0]).Within(5e-6));
+            Numeric.Close(logitAgain, Numeric.Double(dLogit), 5e-6, "dLogit alone");
         }
     }
 
@@ -97,8 +95,8 @@ internal sealed class AttentionTests
         var (dQkv, dPrefix, dBias, scratch) = (new float[qkv.Length], new float[prefix.Length], new float[bias.Length], new float[shape.BackwardScratch]);
         Numeric.AllocatesNothing(() =>
         {
-            Attention.Forward(shape, new(qkv, prefix, 0, bias), output, logSumExp, scratch);
-            Attention.Backward(shape, new(qkv, prefix, 0, bias), logSumExp, output, output, new(dQkv, dPrefix, default, dBias), scratch);
+            Attention.Forward(shape, new(qkv, prefix, [], bias), output, logSumExp, scratch);
+            Attention.Backward(shape, new(qkv, prefix, [], bias), logSumExp, output, output, new(dQkv, dPrefix, default, dBias), scratch);
         });
     }
 
@@ -121,11 +119,14 @@ internal sealed class AttentionTests
         Numeric.Random(shape.Prefix * 2 * shape.Width, 2, 2),
         Numeric.Random(biases * shape.Heads * shape.Tokens * shape.Tokens, 3));
 
+    // One for all rows of the prefix, or one for each.
+    private static float[] PrefixLogits(AttentionShape shape) => shape.Prefix == 5 ? Numeric.Random(5, 4) : [-0.4f];
+
     private static (float[] Output, float[] LogSumExp) Run(AttentionShape shape, float[] qkv, float[] prefix, float[] bias)
     {
         var output = new float[shape.Samples * shape.Queries * shape.Width];
         var logSumExp = new float[shape.LogSumExp];
-        Attention.Forward(shape, new(qkv, prefix, PrefixLogit, bias, 1), output, logSumExp, new float[shape.ForwardScratch]);
+        Attention.Forward(shape, new(qkv, prefix, PrefixLogits(shape), bias, 1), output, logSumExp, new float[shape.ForwardScratch]);
         return (output, logSumExp);
     }
 
@@ -143,7 +144,7 @@ internal sealed class AttentionTests
     }
 
     // The first sample has number 1, so that it does not take the first bias.
-    private static (double[] Output, double[] LogSumExp) Reference(AttentionShape shape, double[] qkv, double[] prefix, double logit, double[] bias)
+    private static (double[] Output, double[] LogSumExp) Reference(AttentionShape shape, double[] qkv, double[] prefix, double[] logits, double[] bias)
     {
         var (tokens, d, depth, rows) = (shape.Tokens, shape.Width, shape.Width / shape.Heads, shape.Queries);
         var entries = bias.Length / (shape.Heads * tokens * tokens);
@@ -164,7 +165,7 @@ internal sealed class AttentionTests
                         for (var i = 0; i < depth; i++)
                             weights[j] += Entry(row, 0, i) * Key(j, i) / Math.Sqrt(depth);
                         if (j >= tokens)
-                            weights[j] += logit;
+                            weights[j] += logits[logits.Length == 1 ? 0 : j - tokens];
                         else if (entries > 0)
                             weights[j] += bias[((((((sample + 1) % entries) * shape.Heads) + head) * tokens) + row) * tokens + j];
                     }
