@@ -11,11 +11,14 @@ internal sealed class CodeWriter
     /// <summary>A line, or lines: each is indented, blank ones are not padded.</summary>
     public void Line(string line = "")
     {
-        foreach (var part in line.Split('\n'))
+        for (var start = 0; start <= line.Length;)
         {
-            if (part.Length > 0)
-                this.text.Append(' ', this.depth * 4).Append(part);
+            var end = line.IndexOf('\n', start);
+            end = end < 0 ? line.Length : end;
+            if (end > start)
+                this.text.Append(' ', this.depth * 4).Append(line, start, end - start);
             this.text.Append('\n');
+            start = end + 1;
         }
     }
 

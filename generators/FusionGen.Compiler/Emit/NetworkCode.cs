@@ -63,18 +63,21 @@ internal sealed class NetworkCode
 
     private static List<Part> Parts(Network network)
     {
-        var scopes = network.Values.Where(value => !IsLeaf(value)).Select(value => value.Scope).Distinct()
-            .OrderBy(scope => scope != GraphBuilder.SharedScope);
-        var parts = scopes.Select(scope => new Part(scope, [.. network.Values.Where(value => !IsLeaf(value) && value.Scope == scope)])).ToList();
+        var parts = network.Values.Where(value => !IsLeaf(value)).GroupBy(value => value.Scope)
+            .OrderBy(scope => scope.Key != GraphBuilder.SharedScope).Select(scope => new Part(scope.Key, [.. scope])).ToList();
+        var last = new Dictionary<Value, Part>();
         foreach (var part in parts)
         {
             foreach (var input in part.Values.SelectMany(value => value.Inputs).Where(input => input.Op is InputOp || (!IsLeaf(input) && input.Scope != part.Scope)).Distinct())
+            {
                 part.Inputs.Add(input);
+                last[input] = part;
+            }
         }
         foreach (var part in parts)
         {
-            part.Outputs.AddRange(part.Values.Where(value => parts.Any(other => other.Inputs.Contains(value)) || value == network.Logits));
-            part.LastInputs.AddRange(part.Inputs.Where(input => input.Op is not InputOp && parts.Last(other => other.Inputs.Contains(input)) == part));
+            part.Outputs.AddRange(part.Values.Where(value => last.ContainsKey(value) || value == network.Logits));
+            part.LastInputs.AddRange(part.Inputs.Where(input => input.Op is not InputOp && last[input] == part));
         }
         return parts;
     }

@@ -11,6 +11,7 @@ internal sealed class StaticCode
     private readonly Differentiation? differentiation;
     private readonly bool isSupernet;
     private readonly Dictionary<string, int> parameterIndex = new(StringComparer.Ordinal);
+    private readonly Slots slots = new();
 
     private StaticCode(Network network, Differentiation? differentiation, bool isSupernet)
     {
@@ -60,7 +61,7 @@ internal sealed class StaticCode
         return $"{what}, {Record(this.plan[gradient])})";
     }
 
-    /// <summary>A phase: a method that calls one method per scope, so that none grows long.</summary>
+    /// <summary>A phase: a method that calls one method per scope, so that none grows long. Scopes that differ in nothing but where things lie share one.</summary>
     private void WritePhase(CodeWriter code, string name, string doc, Func<StaticInstruction, bool> isIn)
     {
         var groups = new List<(string Scope, List<StaticInstruction> Instructions)>();
@@ -71,23 +72,40 @@ internal sealed class StaticCode
             groups[groups.Count - 1].Instructions.Add(instruction);
         }
         var taken = new HashSet<string>(StringComparer.Ordinal);
-        var names = groups.Select(group => Names.Unique(name + Names.Pascal(group.Scope), taken)).ToArray();
+        var methods = new Dictionary<string, Method>(StringComparer.Ordinal);
+        var calls = new List<(Method Method, string Scope, IReadOnlyList<string> Places)>();
+        foreach (var (scope, instructions) in groups)
+        {
+            var body = this.Body(instructions);
+            if (!methods.TryGetValue(body, out var method))
+                methods.Add(body, method = new Method(Names.Unique(name + Names.Pascal(scope), taken), body, [.. this.slots.Numbers]));
+            else
+                method.Compare(this.slots.Numbers);
+            calls.Add((method, scope, [.. this.slots.Numbers]));
+        }
         code.Line();
         code.Doc(doc);
         using (code.Block($"protected override void {name}(in StaticFrame f)"))
         {
-            foreach (var method in names)
-                code.Line($"{method}(f);");
+            foreach (var (method, scope, places) in calls)
+                code.Line(method.Varying.Count == 0 ? $"{method.Name}(f);" : $"{method.Name}(f, [{string.Join(", ", method.Varying.Select(slot => places[slot]))}]);  // {scope}");
         }
-        for (var i = 0; i < groups.Count; i++)
+        foreach (var method in methods.Values)
         {
             code.Line();
-            using (code.Block($"private static void {names[i]}(in StaticFrame f)"))
-            {
-                foreach (var instruction in groups[i].Instructions)
-                    this.WriteCall(code, instruction);
-            }
+            using (code.Block($"private static void {method.Name}(in StaticFrame f{(method.Varying.Count == 0 ? "" : ", ReadOnlySpan<int> at")})"))
+                code.Line(method.Text);
         }
+    }
+
+    /// <summary>Calls with a slot <c>{k}</c> for every number that says where something lies.</summary>
+    private string Body(IEnumerable<StaticInstruction> instructions)
+    {
+        this.slots.Clear();
+        var body = new CodeWriter();
+        foreach (var instruction in instructions)
+            this.WriteCall(body, instruction);
+        return body.ToString().TrimEnd('\n');
     }
 
     private void WriteCall(CodeWriter code, StaticInstruction i)
@@ -275,16 +293,16 @@ internal sealed class StaticCode
         if (place.Buffer is { } buffer)
         {
             var method = buffer.Phase switch { Phase.Sample => "Sample", Phase.Partial => "Partial", _ => "Shared" };
-            return $"f.{method}({N(buffer.Offset + place.Start)}, {N(place.Elements)})";
+            return $"f.{method}({this.slots.Of(place, buffer.Offset + place.Start)}, {N(place.Elements)})";
         }
         if (place.Leaf is null)
             return "default";
         return place.Leaf.Op switch
         {
             ParameterOp parameter => place.Start == 0 && place.Elements == parameter.Shape.Elements
-                ? $"f.Parameter({N(this.parameterIndex[parameter.Name])})"
-                : $"f.Parameter({N(this.parameterIndex[parameter.Name])}).Slice({N(place.Start)}, {N(place.Elements)})",
-            MixtureOp mixture => $"f.{(mixture.Log ? "LogWeights" : "Weights")}({N(mixture.Layer)}).Slice({N(place.Start)}, {N(place.Elements)})",
+                ? $"f.Parameter({this.slots.Of(place, this.parameterIndex[parameter.Name])})"
+                : $"f.Parameter({this.slots.Of(place, this.parameterIndex[parameter.Name])}).Slice({N(place.Start)}, {N(place.Elements)})",
+            MixtureOp mixture => $"f.{(mixture.Log ? "LogWeights" : "Weights")}({this.slots.Of(place, mixture.Layer)}).Slice({N(place.Start)}, {N(place.Elements)})",
             InputOp input => input.Name == "seed" ? "f.Seed" : "f.Images",
             _ => throw new InvalidOperationException($"{place.Leaf.Op} is no leaf"),
         };
@@ -335,4 +353,59 @@ internal sealed class StaticCode
     private static string Number(double number) => number.ToString("R", System.Globalization.CultureInfo.InvariantCulture) + "f";
 
     private static string Bool(bool value) => value ? "true" : "false";
+
+    /// <summary>The numbers of a body that say where things lie, one slot for each place.</summary>
+    private sealed class Slots
+    {
+        private readonly Dictionary<StaticPlace, string> known = [];
+        private readonly List<string> numbers = [];
+
+        public IReadOnlyList<string> Numbers => this.numbers;
+
+        public void Clear()
+        {
+            this.known.Clear();
+            this.numbers.Clear();
+        }
+
+        public string Of(StaticPlace place, long number)
+        {
+            if (!this.known.TryGetValue(place, out var slot))
+            {
+                this.known.Add(place, slot = $"{{{N(this.numbers.Count)}}}");
+                this.numbers.Add(N(number));
+            }
+            return slot;
+        }
+    }
+
+    /// <summary>The code of one scope, or of several.</summary>
+    private sealed class Method(string name, string body, IReadOnlyList<string> numbers)
+    {
+        public string Name => name;
+
+        /// <summary>Slots whose numbers are not the same in all scopes; they become a parameter.</summary>
+        public SortedSet<int> Varying { get; } = [];
+
+        public string Text
+        {
+            get
+            {
+                var texts = numbers.ToArray();
+                var position = 0;
+                foreach (var slot in this.Varying)
+                    texts[slot] = $"at[{N(position++)}]";
+                return string.Format(System.Globalization.CultureInfo.InvariantCulture, body, texts);
+            }
+        }
+
+        public void Compare(IReadOnlyList<string> others)
+        {
+            for (var slot = 0; slot < numbers.Count; slot++)
+            {
+                if (numbers[slot] != others[slot])
+                    this.Varying.Add(slot);
+            }
+        }
+    }
 }

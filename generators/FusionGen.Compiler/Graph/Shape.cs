@@ -19,7 +19,16 @@ public sealed record Shape(EquatableArray<Dim> Dims)
     public bool IsPerSample => this.Rank > 0 && this.Dims[0].Batch;
 
     /// <summary>Elements in all, or of one image.</summary>
-    public long Elements => this.Dims.Aggregate(1L, (product, dim) => product * dim.Size);
+    public long Elements
+    {
+        get
+        {
+            var product = 1L;
+            for (var i = 0; i < this.Rank; i++)
+                product *= this.Dims[i].Size;
+            return product;
+        }
+    }
 
     /// <summary>Size of the last dimension.</summary>
     public int Last => this.Dims[this.Rank - 1].Size;

@@ -65,26 +65,33 @@ public sealed class StaticPlan
 {
     private const int MostSlices = 8;
     private const int LargestSlice = 16;
-    private readonly Dictionary<Value, StaticPlace> places = [];
-    private readonly Dictionary<Value, Phase> phases = [];
+    // By the values' ids.
+    private readonly StaticPlace?[] places;
+    private readonly Phase[] phases;
+    private readonly List<Value>?[] users;
     private readonly Dictionary<object, StaticPlace> saved = [];
     private readonly List<StaticInstruction> instructions = [];
     private readonly Dictionary<StaticBuffer, List<Value>> aliases = [];
-    private readonly Dictionary<Value, List<Value>> users = [];
     private readonly HashSet<Value> results;
 
     private StaticPlan(IReadOnlyList<Value> values, IEnumerable<Value> results)
     {
         this.Values = values;
         this.results = [.. results];
+        var count = values[values.Count - 1].Id + 1;
+        (this.places, this.phases, this.users) = (new StaticPlace?[count], new Phase[count], new List<Value>?[count]);
         foreach (var value in values)
         {
-            this.phases.Add(value, this.PhaseOf(value));
-            foreach (var input in value.Inputs.Distinct())
-                this.UsersOf(input).Add(value);
+            this.phases[value.Id] = this.PhaseOf(value);
+            foreach (var input in value.Inputs)
+            {
+                var list = this.UsersOf(input);
+                if (list.Count == 0 || list[list.Count - 1] != value)
+                    list.Add(value);
+            }
         }
-        for (var i = 0; i < values.Count; i++)
-            this.Schedule(values[i]);
+        foreach (var value in values)
+            this.Schedule(value);
         var buffers = this.Lifetimes();
         this.SampleElements = Arrange(buffers.Where(buffer => buffer.Phase == Phase.Sample));
         this.SharedElements = Append(buffers.Where(buffer => buffer.Phase is Phase.Shared or Phase.Finish));
@@ -136,7 +143,7 @@ public sealed class StaticPlan
         new(differentiation.Values, differentiation.Gradients.Values.Append(differentiation.Network.Logits));
 
     /// <summary>Where a value is.</summary>
-    public StaticPlace this[Value value] => this.places[value];
+    public StaticPlace this[Value value] => this.places[value.Id]!;
 
     private static long Probabilities(StaticInstruction i)
     {
@@ -147,21 +154,25 @@ public sealed class StaticPlan
 
     private static bool IsLeaf(Value value) => value.Op is ParameterOp or InputOp or MixtureOp;
 
-    private List<Value> UsersOf(Value value)
-    {
-        if (!this.users.TryGetValue(value, out var list))
-            this.users.Add(value, list = []);
-        return list;
-    }
+    private List<Value> UsersOf(Value value) => this.users[value.Id] ??= [];
 
     private Phase PhaseOf(Value value)
     {
         if (value.Shape.IsPerSample)
             return Phase.Sample;
-        var inputs = value.Inputs.Select(input => this.phases[input]).ToArray();
-        return inputs.Contains(Phase.Sample) ? Phase.Partial
-            : inputs.Contains(Phase.Partial) || inputs.Contains(Phase.Finish) ? Phase.Finish
-            : Phase.Shared;
+        var phase = Phase.Shared;
+        foreach (var input in value.Inputs)
+        {
+            switch (this.phases[input.Id])
+            {
+                case Phase.Sample:
+                    return Phase.Partial;
+                case Phase.Partial or Phase.Finish:
+                    phase = Phase.Finish;
+                    break;
+            }
+        }
+        return phase;
     }
 
     private void Schedule(Value value)
@@ -171,7 +182,7 @@ public sealed class StaticPlan
             this.Place(value, new StaticPlace(value, null, 0, value.Shape.Elements));
             return;
         }
-        if (this.places.ContainsKey(value))
+        if (this.places[value.Id] is not null)
             return;
         if (this.View(value) is { } view)
         {
@@ -181,11 +192,11 @@ public sealed class StaticPlan
         // A sum takes the place of a product that it alone reads, when that product is added to what is already there.
         if (value.Op is AddOp && value.Inputs.FirstOrDefault(input => this.SumOf(input) == value) is { } product)
         {
-            this.Place(value, this.places[product]);
+            this.Place(value, this[product]);
             return;
         }
-        var inputs = value.Inputs.Select(input => this.places[input]).ToArray();
-        var phase = this.phases[value];
+        var inputs = value.Inputs.Select(input => this[input]).ToArray();
+        var phase = this.phases[value.Id];
         // Attention whose tokens nothing tuned lies before hands on the gradients of its prefix alone (METHOD §6.1, S7).
         var isWanted = this.results.Contains(value) || this.UsersOf(value).Any(user => user.Op is not PartOp);
         var (result, residual) = isWanted ? this.Target(value) : (new StaticPlace(null, null, 0, 0), null);
@@ -208,7 +219,7 @@ public sealed class StaticPlan
     {
         if (value.Op is not (ReshapeOp or SliceOp or SelectOp))
             return null;
-        var source = this.places[value.Inputs[0]];
+        var source = this[value.Inputs[0]];
         if (value.Op is ReshapeOp)
             return source with { Elements = value.Shape.Elements };
         var (axis, start) = value.Op is SliceOp slice ? (slice.Axis, slice.Start) : (((SelectOp)value.Op).Axis, ((SelectOp)value.Op).Index);
@@ -224,7 +235,7 @@ public sealed class StaticPlan
     /// <summary>The sum that an operation's result goes into and nowhere else, if it can be computed right into it; null otherwise.</summary>
     private Value? SumOf(Value value)
     {
-        if (!CanAccumulate(value.Op) || this.results.Contains(value) || this.phases[value] != Phase.Sample)
+        if (!CanAccumulate(value.Op) || this.results.Contains(value) || this.phases[value.Id] != Phase.Sample)
             return null;
         var users = this.UsersOf(value);
         if (users.Count != 1 || users[0].Op is not AddOp || users[0].Shape != value.Shape)
@@ -241,16 +252,16 @@ public sealed class StaticPlan
         if (this.SumOf(value) is { } sum)
         {
             var other = sum.Inputs[0] == value ? sum.Inputs[1] : sum.Inputs[0];
-            var there = this.places[other];
+            var there = this[other];
             return this.IsFreeAfter(other, sum) ? (there, there) : (this.Fresh(value), there);
         }
         // Element by element, so the result may take the place of an input that nobody reads any more.
-        if (this.phases[value] == Phase.Sample && value.Op is UnaryOp or UnaryGradientOp or ScaleOp or AddOp or MulOp or MulAddOp)
+        if (this.phases[value.Id] == Phase.Sample && value.Op is UnaryOp or UnaryGradientOp or ScaleOp or AddOp or MulOp or MulAddOp)
         {
             foreach (var input in value.Inputs)
             {
                 if (input.Shape.Elements == value.Shape.Elements && input.Shape.IsPerSample && this.IsFreeAfter(input, value))
-                    return (this.places[input], null);
+                    return (this[input], null);
             }
         }
         return (this.Fresh(value), null);
@@ -259,14 +270,14 @@ public sealed class StaticPlan
     /// <summary>Whether nothing after <paramref name="user"/> reads the memory of a value, and it is memory that may be written.</summary>
     private bool IsFreeAfter(Value value, Value user)
     {
-        if (this.places[value] is not { Buffer: { Phase: Phase.Sample } buffer } || this.phases[user] != Phase.Sample)
+        if (this[value] is not { Buffer: { Phase: Phase.Sample } buffer } || this.phases[user.Id] != Phase.Sample)
             return false;
-        return this.aliases[buffer].All(alias => !this.results.Contains(alias) && this.UsersOf(alias).All(reader => reader == user || this.places.ContainsKey(reader)));
+        return this.aliases[buffer].All(alias => !this.results.Contains(alias) && this.UsersOf(alias).All(reader => reader == user || this.places[reader.Id] is not null));
     }
 
     private void Place(Value value, StaticPlace place)
     {
-        this.places.Add(value, place);
+        this.places[value.Id] = place;
         if (place.Buffer is not { } buffer)
             return;
         if (!this.aliases.TryGetValue(buffer, out var list))
@@ -274,7 +285,7 @@ public sealed class StaticPlan
         list.Add(value);
     }
 
-    private StaticPlace Fresh(Value value) => new(null, new StaticBuffer(this.phases[value], value.Shape.Elements), 0, value.Shape.Elements);
+    private StaticPlace Fresh(Value value) => new(null, new StaticBuffer(this.phases[value.Id], value.Shape.Elements), 0, value.Shape.Elements);
 
     /// <summary>Statistics that a layer norm, or attention, leaves for its gradient.</summary>
     private StaticPlace? SavedBy(Value value)
@@ -286,7 +297,7 @@ public sealed class StaticPlan
                 if (!this.saved.TryGetValue(key, out var statistics))
                 {
                     var elements = 2 * (value.Inputs[0].Shape.Elements / value.Inputs[0].Shape.Last);
-                    this.saved.Add(key, statistics = new StaticPlace(null, new StaticBuffer(this.phases[value.Inputs[0]], elements), 0, elements));
+                    this.saved.Add(key, statistics = new StaticPlace(null, new StaticBuffer(this.phases[value.Inputs[0].Id], elements), 0, elements));
                 }
                 return statistics;
             case LayerNormGradientOp gradient:
@@ -310,43 +321,58 @@ public sealed class StaticPlan
     /// <summary>When each buffer is written first and read last.</summary>
     private List<StaticBuffer> Lifetimes()
     {
-        var buffers = new HashSet<StaticBuffer>();
+        var buffers = new List<StaticBuffer>();
         for (var i = 0; i < this.instructions.Count; i++)
         {
             var instruction = this.instructions[i];
-            foreach (var place in instruction.Inputs.Append(instruction.Result).Append(instruction.Residual).Append(instruction.Saved).Concat(instruction.Parts.Values))
+            foreach (var input in instruction.Inputs)
+                Touch(input);
+            Touch(instruction.Result);
+            Touch(instruction.Residual);
+            Touch(instruction.Saved);
+            foreach (var part in instruction.Parts.Values)
+                Touch(part);
+
+            void Touch(StaticPlace? place)
             {
                 if (place?.Buffer is not { } buffer)
-                    continue;
-                buffers.Add(buffer);
-                buffer.First = Math.Min(buffer.First, i);
-                buffer.Last = Math.Max(buffer.Last, i);
+                    return;
+                if (buffer.Last < 0)
+                {
+                    buffers.Add(buffer);
+                    buffer.First = i;
+                }
+                buffer.Last = i;
             }
         }
         foreach (var result in this.results)
         {
-            if (this.places[result].Buffer is { } buffer)
+            if (this[result].Buffer is { } buffer)
                 buffer.Last = int.MaxValue;
         }
-        return [.. buffers];
+        return buffers;
     }
 
     /// <summary>Largest first, each at the lowest place where it is in nobody's way at any time.</summary>
     private static long Arrange(IEnumerable<StaticBuffer> buffers)
     {
+        // In the order of their offsets.
         var placed = new List<StaticBuffer>();
         var end = 0L;
         foreach (var buffer in buffers.OrderByDescending(buffer => buffer.Elements).ThenBy(buffer => buffer.First))
         {
             var offset = 0L;
-            foreach (var other in placed.Where(other => other.First <= buffer.Last && buffer.First <= other.Last).OrderBy(other => other.Offset))
+            foreach (var other in placed)
             {
+                if (other.First > buffer.Last || buffer.First > other.Last)
+                    continue;
                 if (offset + buffer.Elements <= other.Offset)
                     break;
                 offset = Math.Max(offset, other.Offset + other.Elements);
             }
             buffer.Offset = offset;
-            placed.Add(buffer);
+            var before = placed.FindLastIndex(other => other.Offset <= offset);
+            placed.Insert(before + 1, buffer);
             end = Math.Max(end, offset + buffer.Elements);
         }
         return end;

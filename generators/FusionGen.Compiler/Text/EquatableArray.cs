@@ -21,7 +21,19 @@ public readonly struct EquatableArray<T>(T[] items) : IEquatable<EquatableArray<
     public T this[int index] => this.items![index];
 
     /// <inheritdoc/>
-    public bool Equals(EquatableArray<T> other) => ReferenceEquals(this.items, other.items) || this.SequenceEqual(other);
+    public bool Equals(EquatableArray<T> other)
+    {
+        if (ReferenceEquals(this.items, other.items))
+            return true;
+        if (this.Count != other.Count)
+            return false;
+        for (var i = 0; i < this.Count; i++)
+        {
+            if (!EqualityComparer<T>.Default.Equals(this.items![i], other.items![i]))
+                return false;
+        }
+        return true;
+    }
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => obj is EquatableArray<T> other && this.Equals(other);
@@ -30,7 +42,7 @@ public readonly struct EquatableArray<T>(T[] items) : IEquatable<EquatableArray<
     public override int GetHashCode()
     {
         var hash = 17;
-        foreach (var item in this)
+        foreach (var item in this.items ?? [])
             hash = unchecked((hash * 31) + item.GetHashCode());
         return hash;
     }
