@@ -174,6 +174,9 @@ internal sealed class StaticCode
             case LayerNormGradientOp op:
                 Call("LayerNormGradient", x[0], x[1], op.Affine ? x[2] : "default", saved, residual, r, N(shape.Last));
                 break;
+            case LayerNormScaleGradientOp:
+                Call("LayerNormScaleGradient", x[0], x[1], saved, r, N(shape.Last));
+                break;
             case SoftmaxOp op:
                 Call("Softmax", x[0], r, N(shape[op.Axis].Size), N(Inner(shape, op.Axis)), op.Top > 0 && op.WhenDiscrete && this.isSupernet ? $"f.IsDiscrete ? {N(op.Top)} : 0" : N(op.Top));
                 break;
@@ -190,6 +193,18 @@ internal sealed class StaticCode
                 Call(
                     "AttentionGradient", x[0], rows, logWeight, summand, x[x.Length - 2], x[x.Length - 1], saved, r, dRows, dLogWeight, dSummand, "f.Scratch",
                     Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last / 3), N(op.Attention.Heads), N(shapes[shapes.Length - 1][1].Size));
+                break;
+            case HeadProductOp op:
+                Call("HeadProduct", x[0], x[1], r, Bool(op.Transposed), Count(shape, shape[0].Size), N(op.Heads), N(shapes[1][0].Size / op.Heads), N(shapes[1].Last));
+                break;
+            case RowAttentionOp op:
+                Call("RowAttention", x[0], x[1], op.Prefix ? x[2] : "default", op.Weighed ? x[3] : "default", r, saved, Count(shape, shape[0].Size), N(shapes[0][1].Size), N(shape.Last), N(shape[1].Size));
+                break;
+            case RowAttentionGradientOp op:
+                string Gradient(int input) => i.Parts.TryGetValue(input, out var part) ? this.Place(part) : "default";
+                Call(
+                    "RowAttentionGradient", x[0], x[1], op.Attention.Prefix ? x[2] : "default", x[x.Length - 1], saved, r, Gradient(1), Gradient(2), Gradient(3), "f.Scratch",
+                    Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last), N(shapes[1][1].Size));
                 break;
             case BlockDiagonalOp:
                 Call("BlockDiagonal", x[0], r, N(shapes[0][0].Size), N(shapes[0][1].Size), N(shapes[0][2].Size));
@@ -213,8 +228,11 @@ internal sealed class StaticCode
                 Copy(code, x[0], Strides(shapes[0]), op.Index * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(kept), 0, kept, note);
                 break;
             case EmbedOp op:
-                code.Line($"{r}.Clear();");
-                Copy(code, x[0], Strides(shapes[0]), 0, r, Strides(shape), op.Start * Strides(shape)[Axis(op.Axis, shape)], shapes[0], note);
+                if (i.Residual is null)
+                    code.Line($"{r}.Clear();");
+                else if (i.Residual != i.Result)
+                    code.Line($"{residual}.CopyTo({r});");
+                Copy(code, x[0], Strides(shapes[0]), 0, r, Strides(shape), op.Start * Strides(shape)[Axis(op.Axis, shape)], shapes[0], note, add: i.Residual is not null);
                 break;
             case PermuteOp op:
                 Copy(code, x[0], [.. op.Order.Select(axis => Strides(shapes[0])[axis])], 0, r, Strides(shape), 0, shape, note);

@@ -74,6 +74,13 @@ public sealed record LayerNormGradientOp(double Epsilon, bool Affine) : Op
     public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs[0];
 }
 
+/// <summary>Gradient of <see cref="LayerNormOp"/> with respect to γ: the sum of dy ⊙ x̂ over all rows; inputs x and dy.</summary>
+public sealed record LayerNormScaleGradientOp(double Epsilon) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Of(inputs[0].Last);
+}
+
 /// <summary>y ⊙ (dy − Σ y ⊙ dy), the sum along the axis; inputs y and dy. Entries that <see cref="SoftmaxOp.Top"/> left out are 0 and stay so.</summary>
 public sealed record SoftmaxGradientOp(int Axis) : Op
 {

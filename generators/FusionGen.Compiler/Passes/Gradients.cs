@@ -30,11 +30,13 @@ internal static class Gradients
             LayerNormOp op => i switch
             {
                 0 => op.Affine ? graph.Add(new LayerNormGradientOp(op.Epsilon, true), x[0], dy, x[1]) : graph.Add(new LayerNormGradientOp(op.Epsilon, false), x[0], dy),
-                1 => graph.MulSumTo(dy, graph.LayerNorm(x[0], op.Epsilon), x[1].Shape),
+                1 => graph.Add(new LayerNormScaleGradientOp(op.Epsilon), x[0], dy),
                 _ => graph.SumTo(dy, x[2].Shape),
             },
             SoftmaxOp op => graph.Add(new SoftmaxGradientOp(op.Axis), y, dy),
-            AttentionOp op => Attention(graph, op, y, dy, i),
+            AttentionOp op => Part(graph, graph.Add(new AttentionGradientOp(op), [.. x, y, dy]), i, x[i].Shape),
+            RowAttentionOp op => Part(graph, graph.Add(new RowAttentionGradientOp(op), [.. x, y, dy]), i, x[i].Shape),
+            HeadProductOp op when i == 0 => graph.Add(new HeadProductOp(op.Heads, !op.Transposed), dy, x[1]),
             BlockDiagonalOp => graph.Add(new DiagonalBlocksOp(x[0].Shape[0].Size), dy),
             ConcatOp op => graph.Slice(dy, op.Axis, x.Take(i).Sum(before => before.Shape[op.Axis].Size), x[i].Shape[op.Axis].Size),
             SliceOp op => graph.Add(new EmbedOp(op.Axis, op.Start, x[0].Shape[op.Axis].Size), dy),
@@ -86,9 +88,6 @@ internal static class Gradients
         return x.Shape.Rank == 3 ? x : graph.Reshape(x, Shape.Batched(1, rows, x.Shape.Last));
     }
 
-    private static Value Attention(GraphBuilder graph, AttentionOp op, Value y, Value dy, int i)
-    {
-        var gradient = graph.Add(new AttentionGradientOp(op), [.. y.Inputs, y, dy]);
-        return i == 0 ? gradient : graph.Add(new PartOp(i, y.Inputs[i].Shape), gradient);
-    }
+    /// <summary>The gradient of an input out of one pass that gives them all.</summary>
+    private static Value Part(GraphBuilder graph, Value gradients, int i, Shape shape) => i == 0 ? gradients : graph.Add(new PartOp(i, shape), gradients);
 }

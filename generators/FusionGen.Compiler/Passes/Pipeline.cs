@@ -11,10 +11,10 @@ namespace FusionGen.Compiler.Passes;
 public static class Pipeline
 {
     /// <summary>Before differentiation, for search and training.</summary>
-    public static IReadOnlyList<Pass> Training { get; } = [new JoinPrefixes()];
+    public static IReadOnlyList<Pass> Training { get; } = [new FoldIntoNorm(evenIfRead: false), new AbsorbKeysAndValues(), new JoinPrefixes()];
 
     /// <summary>For prediction: parameters change rarely, so what depends on them alone costs nothing.</summary>
-    public static IReadOnlyList<Pass> Inference { get; } = [new JoinPrefixes()];
+    public static IReadOnlyList<Pass> Inference { get; } = [new FoldIntoNorm(evenIfRead: true), new AbsorbKeysAndValues(), new JoinPrefixes()];
 
     /// <summary>The graph of a training step's forward pass.</summary>
     public static Network ForTraining(Network network) => Rewriter.Run(network, Training).Network;

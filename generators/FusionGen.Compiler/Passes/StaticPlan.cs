@@ -118,6 +118,7 @@ public sealed class StaticPlan
     {
         AttentionOp => Probabilities(i),
         AttentionGradientOp => 2 * Probabilities(i),
+        RowAttentionGradientOp op => Keys(i.Value, op.Attention),
         _ => 0,
     }).DefaultIfEmpty().Max();
 
@@ -151,6 +152,9 @@ public sealed class StaticPlan
         var rows = (long)i.Value.Inputs[0].Shape[1].Size;
         return (attention.Rows == 0 ? rows : attention.Rows) * (rows + (attention.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[0].Size : 0));
     }
+
+    /// <summary>Logits of an image: of every head, all keys.</summary>
+    private static long Keys(Value value, RowAttentionOp op) => value.Inputs[1].Shape[1].Size * op.Keys([.. value.Inputs.Select(input => input.Shape)]);
 
     private static bool IsLeaf(Value value) => value.Op is ParameterOp or InputOp or MixtureOp;
 
@@ -202,7 +206,7 @@ public sealed class StaticPlan
         var (result, residual) = isWanted ? this.Target(value) : (new StaticPlace(null, null, 0, 0), null);
         this.Place(value, result);
         var parts = new Dictionary<int, StaticPlace>();
-        if (value.Op is AttentionGradientOp)
+        if (value.Op is AttentionGradientOp or RowAttentionGradientOp)
         {
             foreach (var part in this.UsersOf(value).Where(user => user.Op is PartOp))
             {
@@ -230,7 +234,7 @@ public sealed class StaticPlan
     }
 
     /// <summary>Operations that can add to their result instead of overwriting it.</summary>
-    private static bool CanAccumulate(Op op) => op is LinearOp or MatMulOp or LayerNormGradientOp;
+    private static bool CanAccumulate(Op op) => op is LinearOp or MatMulOp or LayerNormGradientOp or EmbedOp;
 
     /// <summary>The sum that an operation's result goes into and nowhere else, if it can be computed right into it; null otherwise.</summary>
     private Value? SumOf(Value value)
@@ -302,16 +306,24 @@ public sealed class StaticPlan
                 return statistics;
             case LayerNormGradientOp gradient:
                 return this.saved[(value.Inputs[0], gradient.Epsilon)];
+            case LayerNormScaleGradientOp gradient:
+                return this.saved[(value.Inputs[0], gradient.Epsilon)];
             case AttentionOp attention when this.UsersOf(value).Any(user => user.Op is AttentionGradientOp):
                 var count = value.Shape.Elements / value.Shape.Last * attention.Heads;
                 var normalisers = new StaticPlace(null, new StaticBuffer(Phase.Sample, count), 0, count);
                 this.saved.Add(value, normalisers);
                 return normalisers;
+            case RowAttentionOp rows:
+                // Its probabilities: few, and the backward pass starts from them.
+                var keys = Keys(value, rows);
+                var probabilities = new StaticPlace(null, new StaticBuffer(Phase.Sample, keys), 0, keys);
+                this.saved.Add(value, probabilities);
+                return probabilities;
             case PatchEmbedOp patch:
                 // Not saved but needed on the way: the patches as rows.
-                var rows = value.Shape[1].Size * (long)value.Inputs[0].Shape[1].Size * patch.Patch * patch.Patch;
-                return new StaticPlace(null, new StaticBuffer(Phase.Sample, rows), 0, rows);
-            case AttentionGradientOp:
+                var patches = value.Shape[1].Size * (long)value.Inputs[0].Shape[1].Size * patch.Patch * patch.Patch;
+                return new StaticPlace(null, new StaticBuffer(Phase.Sample, patches), 0, patches);
+            case AttentionGradientOp or RowAttentionGradientOp:
                 return this.saved[value.Inputs[value.Inputs.Count - 2]];
             default:
                 return null;

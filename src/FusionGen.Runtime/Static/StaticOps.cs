@@ -103,6 +103,14 @@ public static class StaticOps
         Kernels.LayerNorm.Backward(rows, x, statistics[..rows], statistics[rows..], weight, dy, dx, accumulate: !residual.IsEmpty);
     }
 
+    /// <summary>Σ dy ⊙ x̂ over all rows: the gradient of a layer norm's γ.</summary>
+    public static void LayerNormScaleGradient(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> statistics, Span<float> dWeight, int width)
+    {
+        var rows = x.Length / width;
+        dWeight.Clear();
+        Kernels.LayerNorm.BackwardParameters(rows, x, statistics[..rows], statistics[rows..], dy, dWeight, default);
+    }
+
     /// <summary>Softmax along an axis of <paramref name="size"/> entries, <paramref name="inner"/> apart; over the largest <paramref name="top"/> of them if that is not 0.</summary>
     public static void Softmax(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int top)
     {
@@ -163,6 +171,40 @@ public static class StaticOps
         Kernels.Attention.Backward(
             new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight, bias),
             normalisers, y, dy, new AttentionGradients(dQkv, dPrefix, dLogWeight, dBias), scratch);
+    }
+
+    /// <summary>Every head's entries times its own rows of a weight.</summary>
+    /// <param name="x">(B, H·inner); transposed, (B, H, outer).</param>
+    /// <param name="weight">(H·inner, outer).</param>
+    /// <param name="y">(B, H, outer); transposed, (B, H·inner).</param>
+    /// <param name="transposed">Which way.</param>
+    /// <param name="images">B.</param>
+    /// <param name="heads">H.</param>
+    /// <param name="inner">Rows of a head.</param>
+    /// <param name="outer">Width of the weight.</param>
+    public static void HeadProduct(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Span<float> y, bool transposed, int images, int heads, int inner, int outer)
+    {
+        var (from, to) = transposed ? (outer, inner) : (inner, outer);
+        for (var head = 0; head < heads; head++)
+        {
+            Gemm.Multiply(
+                images, to, from, new MatrixView(x[(head * from)..], heads * from), new MatrixView(weight[(head * inner * outer)..], outer, transposed), y[(head * to)..], heads * to);
+        }
+    }
+
+    /// <summary>Attention whose keys and values are rows themselves; <paramref name="probabilities"/> (B, H, T+P) are left for the gradient.</summary>
+    public static void RowAttention(
+        ReadOnlySpan<float> rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, Span<float> y, Span<float> probabilities,
+        int images, int tokens, int width, int heads) => Kernels.RowAttention.Forward(new(images, tokens, width, heads, prefix.Length / width), rows, queries, prefix, logWeight, y, probabilities);
+
+    /// <summary>Gradients of <see cref="RowAttention"/>; <paramref name="dPrefix"/> and <paramref name="dLogWeight"/> are summed over the images.</summary>
+    public static void RowAttentionGradient(
+        ReadOnlySpan<float> rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> prefix, ReadOnlySpan<float> dy, ReadOnlySpan<float> probabilities,
+        Span<float> dRows, Span<float> dQueries, Span<float> dPrefix, Span<float> dLogWeight, Span<float> scratch, int images, int tokens, int width, int heads)
+    {
+        dPrefix.Clear();
+        dLogWeight.Clear();
+        Kernels.RowAttention.Backward(new(images, tokens, width, heads, prefix.Length / width), rows, queries, prefix, probabilities, dy, dRows, dQueries, dPrefix, dLogWeight, scratch);
     }
 
     /// <summary>(n, r, c) → (n·r, n·c) with the blocks on the diagonal.</summary>

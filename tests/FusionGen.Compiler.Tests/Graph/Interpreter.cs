@@ -74,6 +74,8 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                 return LayerNorm(x[0], op.Epsilon, op.Affine ? x[1] : null, op.Affine ? x[2] : null);
             case LayerNormGradientOp op:
                 return LayerNormGradient(x[0], x[1], op.Epsilon, op.Affine ? x[2] : null);
+            case LayerNormScaleGradientOp op:
+                return SumTo(sizes, x[0].Shape, at => LayerNorm(x[0], op.Epsilon, null, null)[at] * x[1][at]);
             case SoftmaxOp op:
                 return Softmax(x[0], op.Axis, op.WhenDiscrete ? 0 : op.Top);
             case SoftmaxGradientOp op:
@@ -82,6 +84,16 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                 return Attention(op, x);
             case AttentionGradientOp op:
                 this.parts[value] = AttentionGradient(op.Attention, x[..^2], x[^1]);
+                return this.parts[value][0];
+            case HeadProductOp { Transposed: false } op:
+                var entries = x[1].Shape[0] / op.Heads;
+                return Array.From(sizes, at => Sum(entries, k => x[0][at[0], 0, (at[1] * entries) + k] * x[1][(at[1] * entries) + k, at[2]]));
+            case HeadProductOp op:
+                return Array.From(sizes, at => Sum(x[1].Shape[1], k => x[0][at[0], at[2] / (x[1].Shape[0] / op.Heads), k] * x[1][at[2], k]));
+            case RowAttentionOp op:
+                return RowAttention(op, x);
+            case RowAttentionGradientOp op:
+                this.parts[value] = RowAttentionGradient(op.Attention, x[..^2], x[^1]);
                 return this.parts[value][0];
             case BlockDiagonalOp:
                 return Array.From(sizes, at => at[0] / x[0].Shape[1] == at[1] / x[0].Shape[2] ? x[0][at[0] / x[0].Shape[1], at[0] % x[0].Shape[1], at[1] % x[0].Shape[2]] : 0);
@@ -326,6 +338,64 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                             }
                         }
                     }
+                }
+            }
+        }
+        return result;
+    }
+
+    /// <summary>What row j of an image is as key and value, and which input it comes from.</summary>
+    private static double Row(Array[] x, int n, int j, int c) => j < x[0].Shape[1] ? x[0][n, j, c] : x[2][j - x[0].Shape[1], c];
+
+    private static double[] Probabilities(RowAttentionOp op, Array[] x, int n, int h)
+    {
+        var tokens = x[0].Shape[1];
+        var logits = Enumerable.Range(0, tokens + (op.Prefix ? x[2].Shape[0] : 0)).Select(j =>
+            Sum(x[0].Shape[2], c => x[1][n, h, c] * Row(x, n, j, c)) + (op.Weighed && j >= tokens ? x[3].Data[x[3].Data.Length == 1 ? 0 : j - tokens] : 0)).ToArray();
+        var total = logits.Sum(Math.Exp);
+        return [.. logits.Select(logit => Math.Exp(logit) / total)];
+    }
+
+    private static Array RowAttention(RowAttentionOp op, Array[] x)
+    {
+        var result = new Array(x[1].Shape);
+        for (var n = 0; n < x[1].Shape[0]; n++)
+        {
+            for (var h = 0; h < x[1].Shape[1]; h++)
+            {
+                var p = Probabilities(op, x, n, h);
+                for (var c = 0; c < x[1].Shape[2]; c++)
+                    result[n, h, c] = Sum(p.Length, j => p[j] * Row(x, n, j, c));
+            }
+        }
+        return result;
+    }
+
+    private static Array[] RowAttentionGradient(RowAttentionOp op, Array[] x, Array dy)
+    {
+        var result = x.Select(input => new Array(input.Shape)).ToArray();
+        var (tokens, width) = (x[0].Shape[1], x[0].Shape[2]);
+        for (var n = 0; n < dy.Shape[0]; n++)
+        {
+            for (var h = 0; h < dy.Shape[1]; h++)
+            {
+                var p = Probabilities(op, x, n, h);
+                var dp = Enumerable.Range(0, p.Length).Select(j => Sum(width, c => dy[n, h, c] * Row(x, n, j, c))).ToArray();
+                var mean = Sum(p.Length, j => p[j] * dp[j]);
+                for (var j = 0; j < p.Length; j++)
+                {
+                    var ds = p[j] * (dp[j] - mean);
+                    for (var c = 0; c < width; c++)
+                    {
+                        result[1][n, h, c] += ds * Row(x, n, j, c);
+                        var row = (ds * x[1][n, h, c]) + (p[j] * dy[n, h, c]);
+                        if (j < tokens)
+                            result[0][n, j, c] += row;
+                        else
+                            result[2][j - tokens, c] += row;
+                    }
+                    if (op.Weighed && j >= tokens)
+                        result[3].Data[result[3].Data.Length == 1 ? 0 : j - tokens] += ds;
                 }
             }
         }

@@ -15,6 +15,8 @@ public class StaticPlanTests
         {
             yield return new TestCaseData(StaticPlan.Of(TinySpecs.Network(spec))).SetName($"{name}, forward");
             yield return new TestCaseData(StaticPlan.Of(Differentiation.Of(TinySpecs.Network(spec)))).SetName($"{name}, step");
+            yield return new TestCaseData(StaticPlan.Of(Pipeline.ForInference(TinySpecs.Network(spec)))).SetName($"{name}, rewritten, forward");
+            yield return new TestCaseData(StaticPlan.Of(Differentiation.Of(Pipeline.ForTraining(TinySpecs.Network(spec))))).SetName($"{name}, rewritten, step");
         }
     }
 

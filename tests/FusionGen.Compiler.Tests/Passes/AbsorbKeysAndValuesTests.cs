@@ -1,0 +1,35 @@
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
+
+namespace FusionGen.Compiler.Tests.Passes;
+
+public class AbsorbKeysAndValuesTests
+{
+    private static readonly AbsorbKeysAndValues Pass = new();
+
+    [TestCase("add")]
+    [TestCase("concat")]
+    [TestCase("prefix")]
+    [TestCase("prefix, deep, cross")]
+    [TestCase("add, affine, concat, cross, prefix, none")]
+    public void KeepsLogitsAndGradients(string candidates)
+    {
+        var before = TinySpecs.Network(TinySpecs.Vit(candidates));
+        var after = Identity.Holds(Pass, before, times: 1);
+        Assert.That(after.Macs, Is.LessThan(before.Macs));
+        Assert.That(Differentiation.Of(after).Macs, Is.LessThan(Differentiation.Of(before).Macs));
+        Assert.That(after.Values.Count(value => value.Op is AttentionOp), Is.EqualTo(1));
+    }
+
+    [Test]
+    public void KeepsThePlainNetwork() => Identity.Holds(Pass, TinySpecs.Network(TinySpecs.Vit("")), times: 1);
+
+    [Test]
+    public void MeanPoolingBlocks() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Vit("add", "mean")), "pooling by the class token");
+
+    [Test]
+    public void WindowsBlock() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Swin("add")), "pooling by the class token");
+
+    [Test]
+    public void TunedProjectionsBlock() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Vit("", more: "tune: all\n")), "the projections are tuned");
+}

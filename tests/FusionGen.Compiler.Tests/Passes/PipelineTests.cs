@@ -1,0 +1,52 @@
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
+using FusionGen.Compiler.Spec;
+
+namespace FusionGen.Compiler.Tests.Passes;
+
+/// <summary>Passes compose: all of them in one walk, and one after another, compute what the graph computed.</summary>
+public class PipelineTests
+{
+    private const string All = "add, affine, concat, cross, prefix, deep, none";
+
+    private static IEnumerable<TestCaseData> Specs()
+    {
+        yield return new TestCaseData(TinySpecs.Vit(All)).SetName("vit");
+        yield return new TestCaseData(TinySpecs.Vit(All, "mean")).SetName("vit, mean");
+        yield return new TestCaseData(TinySpecs.Vit("")).SetName("vit, plain");
+        yield return new TestCaseData(TinySpecs.Vit("", more: "tune: all\n")).SetName("vit, tuned");
+        yield return new TestCaseData(TinySpecs.Swin(All)).SetName("swin");
+    }
+
+    [TestCaseSource(nameof(Specs))]
+    public void TrainingKeepsLogitsAndGradients(SpecDocument spec)
+    {
+        var network = TinySpecs.Network(spec);
+        Identity.Holds(network, Pipeline.ForTraining(network));
+    }
+
+    [TestCaseSource(nameof(Specs))]
+    public void InferenceKeepsLogits(SpecDocument spec)
+    {
+        var network = TinySpecs.Network(spec);
+        Identity.Holds(network, Pipeline.ForInference(network), gradients: false);
+    }
+
+    [TestCaseSource(nameof(Specs))]
+    public void OneWalkIsAllPassesInTurn(SpecDocument spec)
+    {
+        foreach (var passes in new[] { Pipeline.Training, Pipeline.Inference })
+        {
+            var network = TinySpecs.Network(spec);
+            var inTurn = passes.Aggregate(network, (before, pass) => Rewriter.Run(before, pass).Network);
+            Assert.That(Print(Rewriter.Run(network, passes).Network), Is.EqualTo(Print(inTurn)));
+        }
+    }
+
+    /// <summary>Values in the order of the graph, under new numbers: those of the dead leave gaps.</summary>
+    private static string[] Print(Network network)
+    {
+        var ids = network.Values.Select((value, i) => (value, i)).ToDictionary(pair => pair.value, pair => pair.i);
+        return [.. network.Values.Select(value => $"{value.Scope}: {value.Op} {value.Hint} {string.Join(',', value.Inputs.Select(input => ids[input]))}")];
+    }
+}
