@@ -2,7 +2,7 @@ namespace TorchSharp;
 
 public static unsafe partial class torch
 {
-    public static bool is_grad_enabled() => Native.GradMode() != 0;
+    public static bool is_grad_enabled() => LibTorch.IsPresent ? Native.GradMode() != 0 : !ManagedModes.IsGradientFree;
 
     public static IDisposable no_grad() => new GradMode(false);
 
@@ -10,9 +10,9 @@ public static unsafe partial class torch
 
     public static IDisposable set_grad_enabled(bool mode = true) => new GradMode(mode);
 
-    public static bool is_inference_mode_enabled() => Native.InferenceMode() != 0;
+    public static bool is_inference_mode_enabled() => LibTorch.IsPresent ? Native.InferenceMode() != 0 : ManagedModes.IsInference;
 
-    public static IDisposable inference_mode(bool mode = true) => new InferenceMode(mode);
+    public static IDisposable inference_mode(bool mode = true) => LibTorch.IsPresent ? new InferenceMode(mode) : ManagedModes.Inference(mode);
 
     public static class autograd
     {
@@ -23,6 +23,7 @@ public static unsafe partial class torch
         {
             ArgumentNullException.ThrowIfNull(outputs);
             ArgumentNullException.ThrowIfNull(inputs);
+            LibTorch.Require("autograd");
             var o = stackalloc nint[outputs.Count];
             var i = stackalloc nint[inputs.Count];
             var g = stackalloc nint[grad_outputs?.Count ?? 0];
@@ -46,6 +47,7 @@ public static unsafe partial class torch
             IList<Tensor> tensors, IList<Tensor>? grad_tensors = null, bool? retain_graph = null, bool create_graph = false, IList<Tensor>? inputs = null)
         {
             ArgumentNullException.ThrowIfNull(tensors);
+            LibTorch.Require("autograd");
             var t = stackalloc nint[tensors.Count];
             var g = stackalloc nint[grad_tensors?.Count ?? 0];
             var i = stackalloc nint[inputs?.Count ?? 0];
@@ -70,29 +72,28 @@ public static unsafe partial class torch
     {
         public bool requires_grad
         {
-            get => this.Kept(Native.RequiresGrad(this.Handle)) != 0;
+            get => this.Kept(Handles.RequiresGrad(this.Handle));
             set
             {
-                Native.Check(Native.SetRequiresGrad(this.Handle, value ? 1 : 0));
+                Handles.SetRequiresGrad(this.Handle, value);
                 GC.KeepAlive(this);
             }
         }
 
-        public bool is_leaf => this.Kept(Native.IsLeaf(this.Handle)) != 0;
+        public bool is_leaf => this.Kept(Handles.IsLeaf(this.Handle));
 
         /// <summary>The accumulated gradient, a new object at every read; null while there is none.</summary>
         public Tensor? grad
         {
             get
             {
-                Native.Check(Native.GetGradient(this.Handle, out var gradient));
-                GC.KeepAlive(this);
+                var gradient = this.Kept(Handles.Gradient(this.Handle));
                 return gradient == 0 ? null : new Tensor(gradient);
             }
 
             set
             {
-                Native.Check(Native.SetGradient(this.Handle, value is null ? 0 : value.Handle));
+                Handles.SetGradient(this.Handle, value is null ? 0 : value.Handle);
                 GC.KeepAlive(this);
                 GC.KeepAlive(value);
             }
@@ -108,6 +109,7 @@ public static unsafe partial class torch
 
         public void retain_grad()
         {
+            LibTorch.Require("autograd");
             Native.Check(Native.RetainGrad(this.Handle));
             GC.KeepAlive(this);
         }
@@ -123,9 +125,17 @@ public static unsafe partial class torch
     {
         private readonly bool previous = is_grad_enabled();
 
-        public GradMode(bool enabled) => Native.SetGradMode(enabled ? 1 : 0);
+        public GradMode(bool enabled) => Set(enabled);
 
-        public void Dispose() => Native.SetGradMode(this.previous ? 1 : 0);
+        public void Dispose() => Set(this.previous);
+
+        private static void Set(bool enabled)
+        {
+            if (LibTorch.IsPresent)
+                Native.SetGradMode(enabled ? 1 : 0);
+            else
+                ManagedModes.IsGradientFree = !enabled;
+        }
     }
 
     private sealed class InferenceMode(bool enabled) : IDisposable

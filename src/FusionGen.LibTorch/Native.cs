@@ -3,25 +3,10 @@ using System.Runtime.InteropServices;
 
 namespace TorchSharp;
 
-/// <summary>The shim's exports. Functions that return a status leave libtorch's message in <see cref="Error"/>; see <see cref="Check"/>.</summary>
+/// <summary>The shim's exports, to be called where <see cref="LibTorch.IsPresent"/> only. Functions that return a status leave libtorch's message in <see cref="Error"/>; see <see cref="Check"/>.</summary>
 internal static unsafe partial class Native
 {
-    private const string Library = "fusiongen_torch";
-
-    static Native()
-    {
-        // OpenMP's workers wait for each other by spinning, for milliseconds at a time. That gains nothing where every thread has a core
-        // and costs most of the machine where one has not: spin about as long as waking a sleeping thread takes. The OpenMP runtime
-        // reads this when it is loaded, which the next call does; values that the user set stay.
-        if (Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null)
-            _ = SetEnvironment("GOMP_SPINCOUNT", "1000", overwrite: 0);
-        KeepLargeBlocks();
-        var wanted = Environment.GetEnvironmentVariable("FUSIONGEN_THREADS");
-        Check(SetThreads(int.TryParse(wanted, out var threads) && threads > 0 ? threads : Environment.ProcessorCount));
-    }
-
-    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int SetEnvironment(string name, string value, int overwrite);
+    public const string Library = "fusiongen_torch";
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Check(int status)
@@ -66,10 +51,6 @@ internal static unsafe partial class Native
     [LibraryImport(Library, EntryPoint = "fg_dtype")]
     [SuppressGCTransition]
     public static partial int DType(nint tensor);
-
-    [LibraryImport(Library, EntryPoint = "fg_element_size")]
-    [SuppressGCTransition]
-    public static partial long ElementSize(nint tensor);
 
     [LibraryImport(Library, EntryPoint = "fg_device")]
     public static partial void Device(nint tensor, out int type, out int index);
@@ -129,7 +110,7 @@ internal static unsafe partial class Native
     public static partial void LeaveInferenceMode(nint guard);
 
     [LibraryImport(Library, EntryPoint = "fg_keep_large_blocks")]
-    private static partial void KeepLargeBlocks();
+    public static partial void KeepLargeBlocks();
 
     [LibraryImport(Library, EntryPoint = "fg_version")]
     public static partial nint Version();

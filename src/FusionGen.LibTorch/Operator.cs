@@ -6,6 +6,7 @@ namespace TorchSharp;
 /// <summary>
 /// An ATen operator, by the name and overload of its schema (<c>native_functions.yaml</c>). Found at the first call.
 /// Trailing arguments left out take the schema's defaults, which is what lets one binding serve many versions of libtorch.
+/// Without a libtorch, <see cref="ManagedOperators"/> has some of them.
 /// </summary>
 internal sealed unsafe class Operator(string name, string overload = "")
 {
@@ -14,8 +15,10 @@ internal sealed unsafe class Operator(string name, string overload = "")
 
     private readonly Lazy<nint> handle = new(() => Native.Find(name, overload, out var found) == 0 ? found : 0);
 
+    private readonly Lazy<ManagedOperator?> managed = new(() => ManagedOperators.Find(name, overload));
+
     /// <summary>Whether this libtorch has the operator.</summary>
-    public bool Exists => this.handle.Value != 0;
+    public bool Exists => LibTorch.IsPresent ? this.handle.Value != 0 : this.managed.Value is not null;
 
     /// <summary>The only result.</summary>
     public Tensor Call(params ReadOnlySpan<Argument> arguments)
@@ -33,7 +36,7 @@ internal sealed unsafe class Operator(string name, string overload = "")
         for (var i = 2; i < count; i++)
         {
             if (results[i].Tag == Tag.Tensor && results[i].Pointer != 0)
-                Native.Release(results[i].Pointer);
+                Handles.Release(results[i].Pointer);
         }
         return (new Tensor(results[0].Pointer), new Tensor(results[1].Pointer));
     }
@@ -50,6 +53,7 @@ internal sealed unsafe class Operator(string name, string overload = "")
     public Tensor[] CallList(params ReadOnlySpan<Argument> arguments)
     {
         Value result;
+        LibTorch.Require($"the operator {name}");
         this.Invoke(arguments, &result, 1);
         var tensors = new Tensor[result.Length];
         for (var i = 0; i < tensors.Length; i++)
@@ -69,6 +73,11 @@ internal sealed unsafe class Operator(string name, string overload = "")
     /// <summary>For operators that work in place: the result is the first argument, and what is returned is <paramref name="self"/>.</summary>
     public Tensor CallOn(Tensor self, params ReadOnlySpan<Argument> rest)
     {
+        if (!LibTorch.IsPresent)
+        {
+            this.RunManaged([self, .. rest]);
+            return self;
+        }
         var values = stackalloc Value[rest.Length + 1];
         values[0] = new Value { Tag = Tag.Tensor, Pointer = self.Handle };
         var words = stackalloc long[WordsOf(rest)];
@@ -81,12 +90,21 @@ internal sealed unsafe class Operator(string name, string overload = "")
 
     private int Invoke(ReadOnlySpan<Argument> arguments, Value* results, int room)
     {
+        if (!LibTorch.IsPresent)
+            return ManagedOperators.Unpack(this.RunManaged(arguments), new Span<Value>(results, room));
         var values = stackalloc Value[arguments.Length];
         var words = stackalloc long[WordsOf(arguments)];
         Write(arguments, values, words);
         var count = this.Run(values, arguments.Length, results, room);
         KeepAlive(arguments);
         return count;
+    }
+
+    private object RunManaged(ReadOnlySpan<Argument> arguments)
+    {
+        var result = (this.managed.Value ?? throw LibTorch.Needed($"the operator {name}"))(new ManagedArguments(arguments));
+        KeepAlive(arguments);
+        return result;
     }
 
     private int Run(Value* arguments, int count, Value* results, int room)

@@ -9,6 +9,7 @@ public static partial class torch
     {
         public static Generator manual_seed(long seed)
         {
+            LibTorch.Require("torch's random generator");
             Native.Check(Native.ManualSeed(seed));
             return Generator.Default;
         }
@@ -37,6 +38,7 @@ public static partial class torch
 
         private Generator(Device? device, bool fresh)
         {
+            LibTorch.Require("torch's random generator");
             this.place = device;
             Native.Check(Native.Generator((int)(device?.type ?? DeviceType.CPU), device?.index ?? 0, fresh ? 1 : 0, out this.handle));
         }

@@ -7,7 +7,7 @@ namespace TorchSharp;
 public static partial class torch
 {
     /// <summary>
-    /// A libtorch tensor. Owns one native reference, given up by <see cref="Dispose()"/>, by the <see cref="DisposeScope"/> it was
+    /// A tensor of libtorch or, where there is none, a managed one. Owns one handle, given up by <see cref="Dispose()"/>, by the <see cref="DisposeScope"/> it was
     /// created in, or at last by the finaliser; any use after that is an <see cref="ObjectDisposedException"/>.
     /// Methods that end in an underscore work in place and return the same object.
     /// </summary>
@@ -16,7 +16,7 @@ public static partial class torch
         private readonly int kibibytes;
         private nint handle;
 
-        /// <summary>Takes over a native reference.</summary>
+        /// <summary>Takes over a handle.</summary>
         internal Tensor(nint handle, int kibibytes = 0)
         {
             this.handle = handle;
@@ -41,8 +41,8 @@ public static partial class torch
 
         ~Tensor() => this.Dispose(false);
 
-        /// <summary>Native tensors alive, those of the autograd graph not counted.</summary>
-        public static long TotalCount => Native.LiveHandles();
+        /// <summary>Handles not released; tensors of the autograd graph are not counted.</summary>
+        public static long TotalCount => Handles.Live;
 
         public nint Handle
         {
@@ -62,40 +62,23 @@ public static partial class torch
             get
             {
                 var sizes = new long[this.ndim];
-                fixed (long* p = sizes)
-                    Native.Check(Native.Sizes(this.Handle, p));
+                Handles.Sizes(this.Handle, sizes);
                 GC.KeepAlive(this);
                 return sizes;
             }
         }
 
-        public long ndim => Kept(Native.Dim(this.Handle));
+        public long ndim => Kept(Handles.Dim(this.Handle));
 
-        public ScalarType dtype => (ScalarType)Kept(Native.DType(this.Handle));
+        public ScalarType dtype => Kept(Handles.DType(this.Handle));
 
         public long NumberOfElements => this.numel();
 
         public long ElementSize => this.element_size();
 
-        public DeviceType device_type
-        {
-            get
-            {
-                Native.Device(this.Handle, out var type, out _);
-                GC.KeepAlive(this);
-                return (DeviceType)type;
-            }
-        }
+        public DeviceType device_type => Kept(Handles.Device(this.Handle)).Type;
 
-        public int device_index
-        {
-            get
-            {
-                Native.Device(this.Handle, out _, out var index);
-                GC.KeepAlive(this);
-                return index;
-            }
-        }
+        public int device_index => Kept(Handles.Device(this.Handle)).Index;
 
         public Device device => new(this.device_type, this.device_index);
 
@@ -124,9 +107,9 @@ public static partial class torch
 
         public static Tensor UnsafeCreateTensor(nint handle) => new(handle);
 
-        public long numel() => Kept(Native.Numel(this.Handle));
+        public long numel() => Kept(Handles.Numel(this.Handle));
 
-        public long element_size() => Kept(Native.ElementSize(this.Handle));
+        public long element_size() => this.dtype.ElementSize();
 
         public long dim() => this.ndim;
 
@@ -137,17 +120,16 @@ public static partial class torch
         public long[] stride()
         {
             var strides = new long[this.ndim];
-            fixed (long* p = strides)
-                Native.Check(Native.Strides(this.Handle, p));
+            Handles.Strides(this.Handle, strides);
             GC.KeepAlive(this);
             return strides;
         }
 
         public long stride(int dim) => this.stride()[Wrap(dim, this.ndim)];
 
-        public long storage_offset() => Kept(Native.StorageOffset(this.Handle));
+        public long storage_offset() => Kept(Handles.StorageOffset(this.Handle));
 
-        public bool is_contiguous() => Kept(Native.IsContiguous(this.Handle)) != 0;
+        public bool is_contiguous() => Kept(Handles.IsContiguous(this.Handle));
 
         public bool is_cpu() => this.device_type == DeviceType.CPU;
 
@@ -228,7 +210,7 @@ public static partial class torch
             var wanted = this.requires_grad;
             using (other)
             {
-                Native.Release(Interlocked.Exchange(ref this.handle, Native.Share(other.Handle)));
+                Handles.Release(Interlocked.Exchange(ref this.handle, Handles.Share(other.Handle)));
             }
             this.requires_grad = wanted;
         }
@@ -238,8 +220,7 @@ public static partial class torch
         {
             if (!this.is_cpu())
                 throw new InvalidOperationException($"the elements of {this} cannot be read from here; call cpu() first");
-            Native.Check(Native.Data(this.Handle, out var pointer));
-            return pointer;
+            return Handles.Data(this.Handle);
         }
 
         protected virtual void Dispose(bool disposing)
@@ -249,7 +230,7 @@ public static partial class torch
                 return;
             if (disposing)
                 DisposeScope.Forget(this);
-            Native.Release(owned);
+            Handles.Release(owned);
             if (this.kibibytes != 0)
                 NativeMemory.Remove(this.kibibytes);
         }

@@ -62,8 +62,6 @@ FG_EXPORT int64_t fg_storage_offset(Handle handle) { return handle->storage_offs
 
 FG_EXPORT int32_t fg_dtype(Handle handle) { return static_cast<int32_t>(c10::typeMetaToScalarType(handle->dtype())); }
 
-FG_EXPORT int64_t fg_element_size(Handle handle) { return static_cast<int64_t>(handle->dtype().itemsize()); }
-
 FG_EXPORT void fg_device(Handle handle, int32_t* type, int32_t* index) {
   const auto device = handle->device();
   *type = static_cast<int32_t>(device.type());
