@@ -26,7 +26,7 @@ internal sealed class DoctorCommand : ToolCommand
             new("memory", Numbers.Bytes(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes), ""),
         };
         findings.AddRange(Torch());
-        findings.Add(new("products", Gemm.Product, Gemm.Product.StartsWith("FusionGen", StringComparison.Ordinal) ? "OpenBLAS's are faster, of small matrices above all: on Debian, apt-get install libopenblas0-openmp" : ""));
+        findings.Add(new("products", Gemm.Product, Gemm.Product.StartsWith("FusionGen", StringComparison.Ordinal) && !Gemm.Product.Contains("512-bit", StringComparison.Ordinal) ? "OpenBLAS's are faster on this processor: on Debian, apt-get install libopenblas0-openmp" : ""));
         findings.Add(Codec("JPEG", "libturbojpeg.so.0", "libturbojpeg0"));
         findings.Add(Codec("PNG", "libpng16.so.16", "libpng16-16"));
 

@@ -16,8 +16,17 @@ internal interface ILane<V>
     /// <summary>Reads <see cref="Count"/> floats, unchecked.</summary>
     static abstract V Load(ref float source);
 
+    /// <summary>Reads the first <paramref name="count"/> floats, fewer than <see cref="Count"/>, and nothing beyond; the others are <paramref name="fill"/>.</summary>
+    static abstract V LoadPart(ref float source, int count, float fill);
+
     /// <summary>Writes <see cref="Count"/> floats, unchecked.</summary>
     void Store(ref float target);
+
+    /// <summary>Writes the first <paramref name="count"/> floats, fewer than <see cref="Count"/>.</summary>
+    void StorePart(ref float target, int count);
+
+    /// <summary>The first <paramref name="count"/> floats, and 0 for the others.</summary>
+    V Keep(int count);
 
     static abstract V operator +(V left, V right);
 

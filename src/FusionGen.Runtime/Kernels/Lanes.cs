@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace FusionGen.Kernels;
 
@@ -22,6 +23,8 @@ internal readonly struct Lane1(float value) : ILane<Lane1>
 
     public static Lane1 Load(ref float source) => new(source);
 
+    public static Lane1 LoadPart(ref float source, int count, float fill) => new(fill);
+
     public static Lane1 MultiplyAdd(Lane1 left, Lane1 right, Lane1 addend) => new(float.MultiplyAddEstimate(left.value, right.value, addend.value));
 
     public static Lane1 Max(Lane1 left, Lane1 right) => new(left.value > right.value ? left.value : right.value);
@@ -36,6 +39,12 @@ internal readonly struct Lane1(float value) : ILane<Lane1>
         new(BitConverter.Int32BitsToSingle((BitConverter.SingleToInt32Bits(value.value) << 23) + BitConverter.SingleToInt32Bits(offset.value)));
 
     public void Store(ref float target) => target = this.value;
+
+    public void StorePart(ref float target, int count)
+    {
+    }
+
+    public Lane1 Keep(int count) => default;
 
     public float Sum() => this.value;
 
@@ -68,6 +77,15 @@ internal readonly struct Lane4(Vector128<float> value) : ILane<Lane4>
     public static Lane4 Load(ref float source) => new(Vector128.LoadUnsafe(ref source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Lane4 LoadPart(ref float source, int count, float fill)
+    {
+        if (!Avx.IsSupported)
+            return Simd.LoadByParts<Lane4>(ref source, count, fill);
+        fixed (float* start = &source)
+            return new(Vector128.ConditionalSelect(Mask(count), Avx.MaskLoad(start, Mask(count)), Vector128.Create(fill)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane4 MultiplyAdd(Lane4 left, Lane4 right, Lane4 addend) =>
         new(Vector128.MultiplyAddEstimate(left.value, right.value, addend.value));
 
@@ -90,6 +108,24 @@ internal readonly struct Lane4(Vector128<float> value) : ILane<Lane4>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(ref float target) => this.value.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public unsafe void StorePart(ref float target, int count)
+    {
+        if (!Avx.IsSupported)
+        {
+            Simd.StoreByParts(this, ref target, count);
+            return;
+        }
+        fixed (float* start = &target)
+            Avx.MaskStore(start, Mask(count), this.value);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Lane4 Keep(int count) => new(this.value & Mask(count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Mask(int count) => Vector128.LessThan(Vector128<int>.Indices, Vector128.Create(count)).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public float Sum() => Vector128.Sum(this.value);
@@ -128,6 +164,15 @@ internal readonly struct Lane8(Vector256<float> value) : ILane<Lane8>
     public static Lane8 Load(ref float source) => new(Vector256.LoadUnsafe(ref source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Lane8 LoadPart(ref float source, int count, float fill)
+    {
+        if (!Avx.IsSupported)
+            return Simd.LoadByParts<Lane8>(ref source, count, fill);
+        fixed (float* start = &source)
+            return new(Vector256.ConditionalSelect(Mask(count), Avx.MaskLoad(start, Mask(count)), Vector256.Create(fill)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane8 MultiplyAdd(Lane8 left, Lane8 right, Lane8 addend) =>
         new(Vector256.MultiplyAddEstimate(left.value, right.value, addend.value));
 
@@ -150,6 +195,24 @@ internal readonly struct Lane8(Vector256<float> value) : ILane<Lane8>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(ref float target) => this.value.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public unsafe void StorePart(ref float target, int count)
+    {
+        if (!Avx.IsSupported)
+        {
+            Simd.StoreByParts(this, ref target, count);
+            return;
+        }
+        fixed (float* start = &target)
+            Avx.MaskStore(start, Mask(count), this.value);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Lane8 Keep(int count) => new(this.value & Mask(count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Mask(int count) => Vector256.LessThan(Vector256<int>.Indices, Vector256.Create(count)).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public float Sum() => Vector256.Sum(this.value);
@@ -184,6 +247,15 @@ internal readonly struct Lane16(Vector512<float> value) : ILane<Lane16>
     public static Lane16 Load(ref float source) => new(Vector512.LoadUnsafe(ref source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Lane16 LoadPart(ref float source, int count, float fill)
+    {
+        if (!Avx512F.IsSupported)
+            return Simd.LoadByParts<Lane16>(ref source, count, fill);
+        fixed (float* start = &source)
+            return new(Avx512F.MaskLoad(start, Mask(count), Vector512.Create(fill)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane16 MultiplyAdd(Lane16 left, Lane16 right, Lane16 addend) =>
         new(Vector512.MultiplyAddEstimate(left.value, right.value, addend.value));
 
@@ -206,6 +278,24 @@ internal readonly struct Lane16(Vector512<float> value) : ILane<Lane16>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(ref float target) => this.value.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public unsafe void StorePart(ref float target, int count)
+    {
+        if (!Avx512F.IsSupported)
+        {
+            Simd.StoreByParts(this, ref target, count);
+            return;
+        }
+        fixed (float* start = &target)
+            Avx512F.MaskStore(start, Mask(count), this.value);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Lane16 Keep(int count) => new(this.value & Mask(count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Mask(int count) => Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count)).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public float Sum() => Vector512.Sum(this.value);

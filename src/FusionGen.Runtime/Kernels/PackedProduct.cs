@@ -1,246 +1,355 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 
 namespace FusionGen.Kernels;
 
 /// <summary>
-/// A product of matrices without a library, built as BLIS builds it (Van Zee and van de Geijn 2015): blocks of A and B are copied into the order in
-/// which they are read, and an innermost loop keeps 6 rows by 2 lanes of C in registers. Sums run over k in a fixed order.
+/// A product of matrices without a library. An innermost loop keeps a tile of C, 6 rows by some lanes, in registers, as BLIS does (Van Zee and
+/// van de Geijn 2015); but only B is copied, a panel of as many columns as a tile has at a time, which stays in the first-level cache until all
+/// rows of A have met it: rows of A are read where they lie. Sums run over k in a fixed order.
 /// </summary>
 internal static class PackedProduct
 {
-    // 6 × 2 accumulators, 2 lanes of B and 1 of A fit the 16 registers of AVX2, and are enough to hide the latency of multiply-add anywhere.
     private const int TileRows = 6;
-    private const int TileLanes = 2;
 
-    // A panel of B (Depth × 2 lanes) stays in the first-level cache, a block of A (Rows × Depth) in the second, a block of B in the third.
-    private const int Depth = 256;
-    private const int Rows = 96;
-    private const int Columns = 2048;
+    // 32 KiB: a panel stays in the first-level cache beside the rows of A that meet it.
+    private const int PanelFloats = 12288;
 
-    [ThreadStatic]
-    private static float[]? scratch;
+    // A block of C, and the rows of A that it takes at a step, stay in the second-level cache.
+    private const int BlockRows = 384;
+    private const int BlockColumns = 256;
 
-    /// <summary>C = alpha·A·B + beta·C, unchecked.</summary>
-    public static void Multiply(int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta) =>
-        Simd.Run(new ProductLoop(m, n, k, a, b, c, stride, alpha, beta));
+    private const int LargestLane = 16;
 
-    private static int RoundUp(int value, int step) => (value + step - 1) / step * step;
+    // 24 accumulators and a row of B want 32 registers; where there are 16, half as many keep the multiply-adds busy.
+    private static readonly bool HasManyRegisters = Vector512.IsHardwareAccelerated || AdvSimd.IsSupported;
 
-    private static Span<float> Scratch(int length)
+    /// <summary>C = alpha·A·B + beta·F + bias, unchecked.</summary>
+    /// <param name="m">Rows of A and C.</param>
+    /// <param name="n">Columns of B and C.</param>
+    /// <param name="k">Columns of A and rows of B.</param>
+    /// <param name="a">(m, k), as the product sees it.</param>
+    /// <param name="b">(k, n), as the product sees it.</param>
+    /// <param name="c">(m, n).</param>
+    /// <param name="stride">Floats between two rows of C, and of F.</param>
+    /// <param name="alpha">Factor of the product.</param>
+    /// <param name="beta">Factor of F.</param>
+    /// <param name="bias">(n), added to every row; empty for none.</param>
+    /// <param name="from">F; empty for what C holds.</param>
+    public static void Multiply(
+        int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta, ReadOnlySpan<float> bias = default, ReadOnlySpan<float> from = default) =>
+        Simd.Run(new ProductLoop
+        {
+            M = m,
+            N = n,
+            K = k,
+            A = a,
+            B = b,
+            C = c,
+            Stride = stride,
+            Alpha = alpha,
+            Beta = beta,
+            Bias = bias,
+            From = from.IsEmpty ? c : from,
+        });
+
+    private ref struct ProductLoop : ILoop
     {
-        if (scratch is null || scratch.Length < length)
-            scratch = GC.AllocateUninitializedArray<float>(length);
-        return scratch;
-    }
+        public int M;
+        public int N;
+        public int K;
+        public MatrixView A;
+        public MatrixView B;
+        public Span<float> C;
+        public int Stride;
+        public float Alpha;
+        public float Beta;
+        public ReadOnlySpan<float> Bias;
+        public ReadOnlySpan<float> From;
 
-    private readonly ref struct ProductLoop(int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta) : ILoop
-    {
-        private readonly int m = m;
-        private readonly int n = n;
-        private readonly int k = k;
-        private readonly MatrixView a = a;
-        private readonly MatrixView b = b;
-        private readonly Span<float> c = c;
-        private readonly int stride = stride;
-        private readonly float alpha = alpha;
-        private readonly float beta = beta;
-
-        public void Run<V>()
+        [SkipLocalsInit]
+        public readonly void Run<V>()
             where V : struct, ILane<V>
         {
-            if (this.k == 0 || this.alpha == 0)
+            // One more line, because panels start on a line's border.
+            Span<float> room = stackalloc float[PanelFloats + LargestLane];
+            ref var panel = ref Aligned(room);
+            var width = (HasManyRegisters ? 4 : 2) * V.Count;
+            var depth = PanelFloats / width;
+            // An empty sum is one step of nothing.
+            var steps = Math.Max(1, (this.K + depth - 1) / depth);
+            for (var top = 0; top < this.M; top += BlockRows)
             {
-                this.Scale(this.beta);
-                return;
-            }
-            var tileColumns = TileLanes * V.Count;
-            var rows = Math.Min(Rows, RoundUp(this.m, TileRows));
-            var columns = Math.Min(Columns, RoundUp(this.n, tileColumns));
-            var depth = Math.Min(Depth, this.k);
-            var packed = Scratch((rows + columns) * depth);
-            var packedA = packed[..(rows * depth)];
-            var packedB = packed[(rows * depth)..];
-            for (var column = 0; column < this.n; column += columns)
-            {
-                var blockColumns = Math.Min(columns, this.n - column);
-                for (var step = 0; step < this.k; step += depth)
+                var bottom = Math.Min(top + BlockRows, this.M);
+                for (var left = 0; left < this.N; left += BlockColumns)
                 {
-                    var blockDepth = Math.Min(depth, this.k - step);
-                    // What C held counts once; later parts of the sum over k are added.
-                    var beta = step == 0 ? this.beta : 1;
-                    Pack(this.b, !this.b.Transposed, column, blockColumns, step, blockDepth, tileColumns, packedB);
-                    for (var row = 0; row < this.m; row += rows)
+                    var right = Math.Min(left + BlockColumns, this.N);
+                    for (var step = 0; step < steps; step++)
                     {
-                        var blockRows = Math.Min(rows, this.m - row);
-                        Pack(this.a, this.a.Transposed, row, blockRows, step, blockDepth, TileRows, packedA);
-                        this.Block<V>(row, blockRows, column, blockColumns, blockDepth, packedA, packedB, beta);
+                        // Even steps: a short last one would be all overhead.
+                        var (first, end) = ((int)((long)this.K * step / steps), (int)((long)this.K * (step + 1) / steps));
+                        for (var column = left; column < right; column += width)
+                        {
+                            // While a panel is multiplied by, the next one comes nearer.
+                            var next = column + width < right ? (column + width, first) : step + 1 < steps ? (left, end) : (right, 0);
+                            this.Panel<V>(top, bottom, column, Math.Min(width, right - column), first, end - first, next, ref panel);
+                        }
                     }
                 }
             }
         }
 
-        /// <summary>
-        /// Copies a block, <paramref name="count"/> wide by <paramref name="depth"/> deep, as panels of <paramref name="panel"/>: all of a panel's
-        /// entries of one depth stand together. The last panel is filled up with zeros.
-        /// </summary>
-        /// <param name="together">Whether entries of one depth are neighbours in memory.</param>
-        private static void Pack(MatrixView matrix, bool together, int first, int count, int step, int depth, int panel, Span<float> packed)
+        private readonly void Panel<V>(int top, int bottom, int column, int columns, int first, int depth, (int Column, int First) next, ref float panel)
+            where V : struct, ILane<V>
         {
-            ref var source = ref Unsafe.Add(
-                ref MemoryMarshal.GetReference(matrix.Values), together ? ((nint)step * matrix.Stride) + first : ((nint)first * matrix.Stride) + step);
-            for (var start = 0; start < count; start += panel)
+            var lanes = (columns + V.Count - 1) / V.Count;
+            this.Pack(column, columns, first, depth, lanes * V.Count, ref panel);
+            switch (lanes)
             {
-                var width = Math.Min(panel, count - start);
-                var target = packed.Slice(start * depth, panel * depth);
-                if (width < panel)
-                    target.Clear();
-                if (together)
-                {
-                    for (var d = 0; d < depth; d++)
-                        MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref source, ((nint)d * matrix.Stride) + start), width).CopyTo(target[(d * panel)..]);
-                }
-                else
-                {
-                    PackTransposed(ref Unsafe.Add(ref source, (nint)start * matrix.Stride), matrix.Stride, width, depth, panel, ref target[0]);
-                }
+                case 4:
+                    this.Sweep<V, Strip4<V>>(top, bottom, column, columns, first, depth, next, ref panel);
+                    break;
+                case 3:
+                    this.Sweep<V, Strip3<V>>(top, bottom, column, columns, first, depth, next, ref panel);
+                    break;
+                case 2:
+                    this.Sweep<V, Strip2<V>>(top, bottom, column, columns, first, depth, next, ref panel);
+                    break;
+                default:
+                    this.Sweep<V, Strip1<V>>(top, bottom, column, columns, first, depth, next, ref panel);
+                    break;
             }
         }
 
-        private static void PackTransposed(ref float source, nint stride, int width, int depth, nint panel, ref float target)
+        private static unsafe ref float Aligned(Span<float> room)
         {
-            // Four rows at a time: their writes fall into the same lines of the cache.
-            var i = 0;
-            for (; i <= width - 4; i += 4)
+            // The stack does not move.
+            var start = (nint)Unsafe.AsPointer(ref room[0]);
+            return ref Unsafe.AddByteOffset(ref room[0], -start & ((LargestLane * sizeof(float)) - 1));
+        }
+
+        /// <summary>Copies a part of B, filled up with zeros to <paramref name="width"/> columns: rows of it stand together.</summary>
+        private readonly void Pack(int column, int columns, int first, int depth, int width, ref float panel)
+        {
+            ref var source = ref MemoryMarshal.GetReference(this.B.Values);
+            nint stride = this.B.Stride;
+            if (columns < width)
+                MemoryMarshal.CreateSpan(ref panel, depth * width).Clear();
+            if (this.B.Transposed)
+            {
+                Transpose(ref Unsafe.Add(ref source, (column * stride) + first), stride, columns, depth, width, ref panel);
+            }
+            else
+            {
+                source = ref Unsafe.Add(ref source, (first * stride) + column);
+                for (nint d = 0; d < depth; d++)
+                    MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref source, d * stride), columns).CopyTo(MemoryMarshal.CreateSpan(ref Unsafe.Add(ref panel, d * width), columns));
+            }
+            if (this.Alpha != 1)
+            {
+                var whole = MemoryMarshal.CreateSpan(ref panel, depth * width);
+                Elementwise.Scale(whole, this.Alpha, whole);
+            }
+        }
+
+        /// <summary>Asks for the share of a part of B that falls to a tile of so many.</summary>
+        private readonly unsafe void Fetch((int Column, int First) part, int columns, int depth, int row, int rows)
+        {
+            if (!Sse.IsSupported || part.Column >= this.N)
+                return;
+            var (top, left, count, length) = this.B.Transposed ? (part.Column, part.First, columns, depth) : (part.First, part.Column, depth, columns);
+            var end = Math.Min(count * (row + TileRows) / rows, count);
+            for (var i = count * row / rows; i < end; i++)
+            {
+                // An address that is wrong, as the collector may make it, costs nothing but the request.
+                var line = (float*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(this.B.Values)) + ((nint)(top + i) * this.B.Stride) + left;
+                for (var at = 0; at < length; at += 16)
+                    Sse.Prefetch1(line + at);
+            }
+        }
+
+        private static void Transpose(ref float source, nint stride, nint columns, nint depth, nint width, ref float panel)
+        {
+            var fourfold = Sse.IsSupported || AdvSimd.Arm64.IsSupported ? depth & ~3 : 0;
+            nint i = 0;
+            for (; i <= columns - 4; i += 4)
             {
                 ref var row0 = ref Unsafe.Add(ref source, i * stride);
                 ref var row1 = ref Unsafe.Add(ref row0, stride);
                 ref var row2 = ref Unsafe.Add(ref row1, stride);
                 ref var row3 = ref Unsafe.Add(ref row2, stride);
-                ref var place = ref Unsafe.Add(ref target, i);
-                for (nint d = 0; d < depth; d++)
+                ref var place = ref Unsafe.Add(ref panel, i);
+                nint d = 0;
+                for (; d < fourfold; d += 4)
+                {
+                    Turn(
+                        Vector128.LoadUnsafe(ref Unsafe.Add(ref row0, d)), Vector128.LoadUnsafe(ref Unsafe.Add(ref row1, d)),
+                        Vector128.LoadUnsafe(ref Unsafe.Add(ref row2, d)), Vector128.LoadUnsafe(ref Unsafe.Add(ref row3, d)), ref place, width);
+                    place = ref Unsafe.Add(ref place, 4 * width);
+                }
+                for (; d < depth; d++)
                 {
                     place = Unsafe.Add(ref row0, d);
                     Unsafe.Add(ref place, 1) = Unsafe.Add(ref row1, d);
                     Unsafe.Add(ref place, 2) = Unsafe.Add(ref row2, d);
                     Unsafe.Add(ref place, 3) = Unsafe.Add(ref row3, d);
-                    place = ref Unsafe.Add(ref place, panel);
+                    place = ref Unsafe.Add(ref place, width);
                 }
             }
-            for (; i < width; i++)
+            for (; i < columns; i++)
             {
                 ref var row = ref Unsafe.Add(ref source, i * stride);
                 for (nint d = 0; d < depth; d++)
-                    Unsafe.Add(ref target, (d * panel) + i) = Unsafe.Add(ref row, d);
+                    Unsafe.Add(ref panel, (d * width) + i) = Unsafe.Add(ref row, d);
             }
         }
 
-        private void Block<V>(int row, int rows, int column, int columns, int depth, ReadOnlySpan<float> packedA, ReadOnlySpan<float> packedB, float beta)
-            where V : struct, ILane<V>
-        {
-            var tileColumns = TileLanes * V.Count;
-            ref var a = ref MemoryMarshal.GetReference(packedA);
-            ref var b = ref MemoryMarshal.GetReference(packedB);
-            ref var c = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.c), ((nint)row * this.stride) + column);
-            Span<float> edge = stackalloc float[TileRows * TileLanes * 16];
-            for (var j = 0; j < columns; j += tileColumns)
-            {
-                for (var i = 0; i < rows; i += TileRows)
-                {
-                    ref var panelA = ref Unsafe.Add(ref a, (nint)i * depth);
-                    ref var panelB = ref Unsafe.Add(ref b, (nint)j * depth);
-                    ref var tile = ref Unsafe.Add(ref c, ((nint)i * this.stride) + j);
-                    if (rows - i >= TileRows && columns - j >= tileColumns)
-                    {
-                        Tile<V>(ref panelA, ref panelB, depth, ref tile, this.stride, this.alpha, beta);
-                    }
-                    else
-                    {
-                        Tile<V>(ref panelA, ref panelB, depth, ref edge[0], tileColumns, this.alpha, 0);
-                        Merge(edge, tileColumns, Math.Min(TileRows, rows - i), Math.Min(tileColumns, columns - j), ref tile, this.stride, beta);
-                    }
-                }
-            }
-        }
-
-        private static void Merge(ReadOnlySpan<float> edge, int edgeStride, int rows, int columns, ref float tile, nint stride, float beta)
-        {
-            for (var i = 0; i < rows; i++)
-            {
-                for (var j = 0; j < columns; j++)
-                {
-                    ref var place = ref Unsafe.Add(ref tile, (i * stride) + j);
-                    var value = edge[(i * edgeStride) + j];
-                    place = beta == 0 ? value : (beta * place) + value;
-                }
-            }
-        }
-
-        private static void Tile<V>(ref float a, ref float b, int depth, ref float c, nint stride, float alpha, float beta)
-            where V : struct, ILane<V>
-        {
-            // Twelve named accumulators, because only locals live in registers.
-            var (c00, c01, c10, c11, c20, c21) = (V.Of(0), V.Of(0), V.Of(0), V.Of(0), V.Of(0), V.Of(0));
-            var (c30, c31, c40, c41, c50, c51) = (V.Of(0), V.Of(0), V.Of(0), V.Of(0), V.Of(0), V.Of(0));
-            for (var d = 0; d < depth; d++)
-            {
-                var b0 = V.Load(ref b);
-                var b1 = V.Load(ref Unsafe.Add(ref b, V.Count));
-                var x = V.Of(a);
-                c00 = V.MultiplyAdd(x, b0, c00);
-                c01 = V.MultiplyAdd(x, b1, c01);
-                x = V.Of(Unsafe.Add(ref a, 1));
-                c10 = V.MultiplyAdd(x, b0, c10);
-                c11 = V.MultiplyAdd(x, b1, c11);
-                x = V.Of(Unsafe.Add(ref a, 2));
-                c20 = V.MultiplyAdd(x, b0, c20);
-                c21 = V.MultiplyAdd(x, b1, c21);
-                x = V.Of(Unsafe.Add(ref a, 3));
-                c30 = V.MultiplyAdd(x, b0, c30);
-                c31 = V.MultiplyAdd(x, b1, c31);
-                x = V.Of(Unsafe.Add(ref a, 4));
-                c40 = V.MultiplyAdd(x, b0, c40);
-                c41 = V.MultiplyAdd(x, b1, c41);
-                x = V.Of(Unsafe.Add(ref a, 5));
-                c50 = V.MultiplyAdd(x, b0, c50);
-                c51 = V.MultiplyAdd(x, b1, c51);
-                a = ref Unsafe.Add(ref a, TileRows);
-                b = ref Unsafe.Add(ref b, TileLanes * V.Count);
-            }
-            Put(c00, c01, ref c, alpha, beta);
-            Put(c10, c11, ref Unsafe.Add(ref c, stride), alpha, beta);
-            Put(c20, c21, ref Unsafe.Add(ref c, 2 * stride), alpha, beta);
-            Put(c30, c31, ref Unsafe.Add(ref c, 3 * stride), alpha, beta);
-            Put(c40, c41, ref Unsafe.Add(ref c, 4 * stride), alpha, beta);
-            Put(c50, c51, ref Unsafe.Add(ref c, 5 * stride), alpha, beta);
-        }
-
+        /// <summary>Writes four rows as columns.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void Put<V>(V left, V right, ref float target, float alpha, float beta)
-            where V : struct, ILane<V>
+        private static void Turn(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d, ref float target, nint width)
         {
-            ref var next = ref Unsafe.Add(ref target, V.Count);
-            left *= V.Of(alpha);
-            right *= V.Of(alpha);
-            if (beta != 0)
+            if (Sse.IsSupported)
             {
-                left = V.MultiplyAdd(V.Of(beta), V.Load(ref target), left);
-                right = V.MultiplyAdd(V.Of(beta), V.Load(ref next), right);
+                var (ab, cd) = (Sse.UnpackLow(a, b), Sse.UnpackLow(c, d));
+                var (ab2, cd2) = (Sse.UnpackHigh(a, b), Sse.UnpackHigh(c, d));
+                Sse.MoveLowToHigh(ab, cd).StoreUnsafe(ref target);
+                Sse.MoveHighToLow(cd, ab).StoreUnsafe(ref Unsafe.Add(ref target, width));
+                Sse.MoveLowToHigh(ab2, cd2).StoreUnsafe(ref Unsafe.Add(ref target, 2 * width));
+                Sse.MoveHighToLow(cd2, ab2).StoreUnsafe(ref Unsafe.Add(ref target, 3 * width));
             }
-            left.Store(ref target);
-            right.Store(ref next);
+            else
+            {
+                // a0 c0 a1 c1 and b0 d0 b1 d1 zip to a0 b0 c0 d0 and a1 b1 c1 d1.
+                var (ac, bd) = (AdvSimd.Arm64.ZipLow(a, c), AdvSimd.Arm64.ZipLow(b, d));
+                var (ac2, bd2) = (AdvSimd.Arm64.ZipHigh(a, c), AdvSimd.Arm64.ZipHigh(b, d));
+                AdvSimd.Arm64.ZipLow(ac, bd).StoreUnsafe(ref target);
+                AdvSimd.Arm64.ZipHigh(ac, bd).StoreUnsafe(ref Unsafe.Add(ref target, width));
+                AdvSimd.Arm64.ZipLow(ac2, bd2).StoreUnsafe(ref Unsafe.Add(ref target, 2 * width));
+                AdvSimd.Arm64.ZipHigh(ac2, bd2).StoreUnsafe(ref Unsafe.Add(ref target, 3 * width));
+            }
         }
 
-        private void Scale(float factor)
+        /// <summary>Multiplies all rows of A by a panel.</summary>
+        [SkipLocalsInit]
+        private readonly void Sweep<V, S>(int top, int bottom, int column, nint columns, nint first, nint depth, (int Column, int First) next, ref float panel)
+            where V : struct, ILane<V>
+            where S : struct, IStrip<S>
         {
-            for (var i = 0; i < this.m; i++)
+            Span<float> room = stackalloc float[TileRows * 4 * LargestLane];
+            ref var edge = ref room[0];
+            nint stride = this.Stride;
+            var (rowStep, depthStep) = this.A.Transposed ? (1, (nint)this.A.Stride) : (this.A.Stride, 1);
+            ref var a = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.A.Values), first * depthStep);
+            ref var c = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.C), column);
+            // What the product is added to counts once; later parts of the sum over k are added to the first.
+            var isStart = first == 0;
+            var beta = isStart ? this.Beta : 1;
+            ref var from = ref isStart ? ref Unsafe.Add(ref MemoryMarshal.GetReference(this.From), column) : ref c;
+            ref var bias = ref isStart && !this.Bias.IsEmpty ? ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Bias), column) : ref Unsafe.NullRef<float>();
+            var isFresh = beta == 0 && Unsafe.IsNullRef(ref bias);
+            var isReady = beta == 1 && Unsafe.IsNullRef(ref bias) && Unsafe.AreSame(ref from, ref c);
+            for (nint row = top; row < bottom; row += TileRows)
             {
-                var row = this.c.Slice(i * this.stride, this.n);
-                if (factor == 0)
-                    row.Clear();
+                var rows = Math.Min(TileRows, bottom - row);
+                this.Fetch(next, (int)columns, (int)depth, (int)(row - top), bottom - top);
+                ref var x = ref Unsafe.Add(ref a, row * rowStep);
+                ref var tile = ref Unsafe.Add(ref c, row * stride);
+                ref var start = ref Unsafe.Add(ref from, row * stride);
+                if (rows < TileRows || columns < S.Count)
+                {
+                    Tile<S, Zero>(ref x, rows, rowStep, depthStep, ref panel, depth, ref edge, S.Count);
+                    for (nint i = 0; i < rows; i++)
+                        Merge<V>(columns, ref Unsafe.Add(ref edge, i * S.Count), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
+                }
+                else if (isFresh)
+                {
+                    Tile<S, Zero>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride);
+                }
                 else
-                    Elementwise.Scale(row, factor, row);
+                {
+                    for (nint i = 0; i < TileRows && !isReady; i++)
+                        Merge<V>(columns, ref Unsafe.NullRef<float>(), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
+                    Tile<S, Held>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride);
+                }
             }
         }
+
+        /// <summary>A row of target = sums + beta·from + bias, where sums and bias may be missing.</summary>
+        private static void Merge<V>(nint columns, ref float sums, float beta, ref float from, ref float bias, ref float target)
+            where V : struct, ILane<V>
+        {
+            for (nint i = 0; i < columns; i += V.Count)
+            {
+                var left = columns - i;
+                var value = Unsafe.IsNullRef(ref sums) ? V.Of(0) : V.Load(ref Unsafe.Add(ref sums, i));
+                if (!Unsafe.IsNullRef(ref bias))
+                    value += Simd.Load<V>(ref Unsafe.Add(ref bias, i), left);
+                if (beta != 0)
+                    value = V.MultiplyAdd(V.Of(beta), Simd.Load<V>(ref Unsafe.Add(ref from, i), left), value);
+                Simd.Store(value, ref Unsafe.Add(ref target, i), left);
+            }
+        }
+
+        // Six named sums, because only locals live in registers. Rows that are not there are the last one again.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void Tile<S, TStart>(ref float a, nint rows, nint rowStep, nint depthStep, ref float panel, nint depth, ref float target, nint stride)
+            where S : struct, IStrip<S>
+            where TStart : struct, IStart
+        {
+            ref var a1 = ref Unsafe.Add(ref a, Math.Min(1, rows - 1) * rowStep);
+            ref var a2 = ref Unsafe.Add(ref a, Math.Min(2, rows - 1) * rowStep);
+            ref var a3 = ref Unsafe.Add(ref a, Math.Min(3, rows - 1) * rowStep);
+            ref var a4 = ref Unsafe.Add(ref a, Math.Min(4, rows - 1) * rowStep);
+            ref var a5 = ref Unsafe.Add(ref a, Math.Min(5, rows - 1) * rowStep);
+            var c0 = TStart.Of<S>(ref target);
+            var c1 = TStart.Of<S>(ref Unsafe.Add(ref target, stride));
+            var c2 = TStart.Of<S>(ref Unsafe.Add(ref target, 2 * stride));
+            var c3 = TStart.Of<S>(ref Unsafe.Add(ref target, 3 * stride));
+            var c4 = TStart.Of<S>(ref Unsafe.Add(ref target, 4 * stride));
+            var c5 = TStart.Of<S>(ref Unsafe.Add(ref target, 5 * stride));
+            nint at = 0;
+            for (; depth > 0; depth--)
+            {
+                var b = S.Load(ref panel);
+                c0 = S.MultiplyAdd(Unsafe.Add(ref a, at), b, c0);
+                c1 = S.MultiplyAdd(Unsafe.Add(ref a1, at), b, c1);
+                c2 = S.MultiplyAdd(Unsafe.Add(ref a2, at), b, c2);
+                c3 = S.MultiplyAdd(Unsafe.Add(ref a3, at), b, c3);
+                c4 = S.MultiplyAdd(Unsafe.Add(ref a4, at), b, c4);
+                c5 = S.MultiplyAdd(Unsafe.Add(ref a5, at), b, c5);
+                at += depthStep;
+                panel = ref Unsafe.Add(ref panel, S.Count);
+            }
+            c0.Store(ref target);
+            c1.Store(ref Unsafe.Add(ref target, stride));
+            c2.Store(ref Unsafe.Add(ref target, 2 * stride));
+            c3.Store(ref Unsafe.Add(ref target, 3 * stride));
+            c4.Store(ref Unsafe.Add(ref target, 4 * stride));
+            c5.Store(ref Unsafe.Add(ref target, 5 * stride));
+        }
+    }
+
+    /// <summary>What the sums of a tile start from.</summary>
+    private interface IStart
+    {
+        static abstract S Of<S>(ref float target)
+            where S : struct, IStrip<S>;
+    }
+
+    private readonly struct Zero : IStart
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static S Of<S>(ref float target)
+            where S : struct, IStrip<S> => S.Of(0);
+    }
+
+    private readonly struct Held : IStart
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static S Of<S>(ref float target)
+            where S : struct, IStrip<S> => S.Load(ref target);
     }
 }

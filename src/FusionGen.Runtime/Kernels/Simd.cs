@@ -46,7 +46,7 @@ internal static class Simd
     /// <summary>Reads a lane, or what is <paramref name="left"/> of the row followed by <paramref name="fill"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Load<V>(ref float source, nint left, float fill = 0)
-        where V : struct, ILane<V> => left >= V.Count ? V.Load(ref source) : LoadPart<V>(ref source, (int)left, fill);
+        where V : struct, ILane<V> => left >= V.Count ? V.Load(ref source) : V.LoadPart(ref source, (int)left, fill);
 
     /// <summary>Writes a lane, or as much of it as is <paramref name="left"/> of the row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -56,17 +56,18 @@ internal static class Simd
         if (left >= V.Count)
             lane.Store(ref target);
         else
-            StorePart(lane, ref target, (int)left);
+            lane.StorePart(ref target, (int)left);
     }
 
     /// <summary>The first <paramref name="left"/> floats of a lane, and 0 for the others.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Keep<V>(V lane, nint left)
-        where V : struct, ILane<V> => left >= V.Count ? lane : KeepPart(lane, (int)left);
+        where V : struct, ILane<V> => left >= V.Count ? lane : lane.Keep((int)left);
 
+    /// <summary>Reads a part of a lane through the stack, for machines without masks.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static V LoadPart<V>(ref float source, int left, float fill)
+    internal static V LoadByParts<V>(ref float source, int left, float fill)
         where V : struct, ILane<V>
     {
         Span<float> part = stackalloc float[16];
@@ -75,24 +76,14 @@ internal static class Simd
         return V.Load(ref part[0]);
     }
 
+    /// <summary>Writes a part of a lane through the stack.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void StorePart<V>(V lane, ref float target, int left)
+    internal static void StoreByParts<V>(V lane, ref float target, int left)
         where V : struct, ILane<V>
     {
         Span<float> part = stackalloc float[16];
         lane.Store(ref part[0]);
         part[..left].CopyTo(MemoryMarshal.CreateSpan(ref target, left));
-    }
-
-    [SkipLocalsInit]
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static V KeepPart<V>(V lane, int left)
-        where V : struct, ILane<V>
-    {
-        Span<float> part = stackalloc float[16];
-        lane.Store(ref part[0]);
-        part[left..].Clear();
-        return V.Load(ref part[0]);
     }
 }

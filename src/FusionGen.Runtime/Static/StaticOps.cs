@@ -19,26 +19,25 @@ public static class StaticOps
     /// <param name="outer">Width of y.</param>
     public static void Linear(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, ReadOnlySpan<float> residual, Span<float> y, int rows, int inner, int outer)
     {
-        Start(residual, bias, y);
-        Product(false, true, rows, outer, inner, x, weight, residual.IsEmpty && bias.IsEmpty, y);
+        Product(false, true, rows, outer, inner, x, weight, residual, y, bias);
     }
 
     /// <summary>c = a·b + residual, <paramref name="count"/> times; an operand that is shared serves all.</summary>
     public static void MatMul(
         ReadOnlySpan<float> a, bool transposeA, bool sharedA, ReadOnlySpan<float> b, bool transposeB, bool sharedB, ReadOnlySpan<float> residual, Span<float> c, int count, int m, int n, int k)
     {
-        Start(residual, default, c);
         if (sharedB && !sharedA && !transposeA)
         {
             // All rows of all images in one product.
-            Product(false, transposeB, count * m, n, k, a, b, residual.IsEmpty, c);
+            Product(false, transposeB, count * m, n, k, a, b, residual, c);
             return;
         }
         for (var i = 0; i < count; i++)
         {
+            var place = new Range(i * m * n, (i + 1) * m * n);
             Product(
                 transposeA, transposeB, m, n, k,
-                sharedA ? a : a.Slice(i * m * k, m * k), sharedB ? b : b.Slice(i * k * n, k * n), residual.IsEmpty, c.Slice(i * m * n, m * n));
+                sharedA ? a : a.Slice(i * m * k, m * k), sharedB ? b : b.Slice(i * k * n, k * n), residual.IsEmpty ? default : residual[place], c[place]);
         }
     }
 
@@ -48,11 +47,11 @@ public static class StaticOps
         if (transposeA && !transposeB)
         {
             // Σ aᵢᵀbᵢ is one product of all rows.
-            Product(true, false, m, n, count * k, a, b, true, c);
+            Product(true, false, m, n, count * k, a, b, default, c);
             return;
         }
         for (var i = 0; i < count; i++)
-            Product(transposeA, transposeB, m, n, k, a.Slice(i * m * k, m * k), b.Slice(i * k * n, k * n), i == 0, c);
+            Product(transposeA, transposeB, m, n, k, a.Slice(i * m * k, m * k), b.Slice(i * k * n, k * n), i == 0 ? default : c, c);
     }
 
     /// <summary>y = a + b; an operand shorter than y repeats.</summary>
@@ -99,7 +98,8 @@ public static class StaticOps
         ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> weight, ReadOnlySpan<float> statistics, ReadOnlySpan<float> residual, Span<float> dx, int width)
     {
         var rows = x.Length / width;
-        Start(residual, default, dx);
+        if (!residual.IsEmpty && !residual.Overlaps(dx))
+            residual.CopyTo(dx);
         Kernels.LayerNorm.Backward(rows, x, statistics[..rows], statistics[rows..], weight, dy, dx, accumulate: !residual.IsEmpty);
     }
 
@@ -305,23 +305,13 @@ public static class StaticOps
         int Part(int at, int size) => at < size - window ? 0 : at < size - shift ? 1 : 2;
     }
 
-    /// <summary>What a product is added to.</summary>
-    private static void Start(ReadOnlySpan<float> residual, ReadOnlySpan<float> bias, Span<float> y)
-    {
-        if (!residual.IsEmpty && !bias.IsEmpty)
-            Add(residual, bias, y);
-        else if (!residual.IsEmpty && !residual.Overlaps(y))
-            residual.CopyTo(y);
-        else if (residual.IsEmpty && !bias.IsEmpty)
-            Elementwise.Copy(bias, y);
-    }
-
     private static ReadOnlySpan<float> Longer(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => a.Length >= b.Length ? a : b;
 
     private static ReadOnlySpan<float> Shorter(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => a.Length >= b.Length ? b : a;
 
-    private static void Product(bool transposeA, bool transposeB, int m, int n, int k, ReadOnlySpan<float> a, ReadOnlySpan<float> b, bool overwrite, Span<float> c) =>
-        Gemm.Multiply(m, n, k, new MatrixView(a, transposeA ? m : k, transposeA), new MatrixView(b, transposeB ? k : n, transposeB), c, n, 1, overwrite ? 0 : 1);
+    private static void Product(
+        bool transposeA, bool transposeB, int m, int n, int k, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> residual, Span<float> c, ReadOnlySpan<float> bias = default) =>
+        Gemm.Multiply(m, n, k, new MatrixView(a, transposeA ? m : k, transposeA), new MatrixView(b, transposeB ? k : n, transposeB), c, n, 1, residual.IsEmpty ? 0 : 1, bias, residual);
 
     private static int Offset(int window, int i, int j)
     {

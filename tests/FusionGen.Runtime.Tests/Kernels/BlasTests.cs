@@ -20,12 +20,16 @@ internal sealed unsafe class BlasTests
         var before = get();
         set(3);
         var c = new float[1];
-        Gemm.Multiply(1, 1, 1, new([2], 1), new([3], 1), c, 1);
+        Blas.Library!.Multiply(1, 1, 1, new([2], 1), new([3], 1), c, 1, 1, 0);
         var after = get();
         set(before);
         Assert.That((c[0], after), Is.EqualTo((6, 3)));
     }
 
     [Test]
-    public void What_is_in_use_has_a_name() => Assert.That(Gemm.Product, Does.StartWith(Blas.Library is null ? "FusionGen (" : "OpenBLAS ("));
+    public void What_is_in_use_has_a_name()
+    {
+        var isOurs = Blas.Library is null || (Simd.Widest == 16 && string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Blas.Variable)));
+        Assert.That(Gemm.Product, Does.StartWith(isOurs ? "FusionGen (" : "OpenBLAS ("));
+    }
 }

@@ -10,13 +10,44 @@ internal sealed class GemmTests
         [ValueSource(typeof(Numeric), nameof(Numeric.Widths))] int width, [Values] bool transposeA, [Values] bool transposeB, [Values(0f, 1f, -0.5f)] float beta)
     {
         using var scope = Numeric.Width(width);
-        // More than a block of rows and of depth, and none a multiple of any tile.
-        foreach (var (m, n, k) in new[] { (1, 1, 1), (7, 33, 5), (65, 48, 17), (101, 70, 300), (6, 2 * width, 64) })
-            Case(m, n, k, transposeA, transposeB, beta, PackedProduct.Multiply);
+        // Every number of lanes at the edge, none a multiple of any tile, and whole tiles.
+        foreach (var (m, n, k) in new[] { (1, 1, 1), (7, 33, 5), (65, 48, 17), (5, 70, 300), (101, (3 * width) - 1, 9), (12, 4 * width, 64), (6, 2 * width, 64) })
+            Case(m, n, k, transposeA, transposeB, beta, Ours);
     }
 
     [Test]
-    public void More_columns_than_a_block() => Case(3, 2100, 9, false, true, 1, PackedProduct.Multiply);
+    public void More_than_a_block(
+        [ValueSource(typeof(Numeric), nameof(Numeric.Widths))] int width, [Values] bool transposeA, [Values] bool transposeB, [Values(0f, 1f)] float beta)
+    {
+        using var scope = Numeric.Width(width);
+        foreach (var (m, n, k) in new[] { (3, 530, 9), (770, 5, 3), (2, 3, 3100), (390, 270, 11) })
+            Case(m, n, k, transposeA, transposeB, beta, Ours);
+    }
+
+    [Test]
+    public void A_bias_and_another_matrix_are_added([Values] bool ours, [ValueSource(typeof(Numeric), nameof(Numeric.Widths))] int width, [Values] bool hasBias, [Values] bool hasFrom)
+    {
+        using var scope = Numeric.Width(width);
+        foreach (var (m, n, k) in new[] { (7, 33, 5), (12, 64, 400), (65, 128, 20) })
+        {
+            var (a, b, bias, from) = (Numeric.Random(m * k, 1), Numeric.Random(k * n, 2), Numeric.Random(hasBias ? n : 0, 3), Numeric.Random(hasFrom ? m * n : 0, 4));
+            var c = new float[m * n];
+            Array.Fill(c, float.NaN);
+            var expected = Product(m, n, k, Numeric.Double(a), k, false, Numeric.Double(b), k, true);
+            for (var i = 0; i < expected.Length; i++)
+                expected[i] += (hasBias ? bias[i % n] : 0) + (hasFrom ? from[i] : 0);
+            if (ours)
+                PackedProduct.Multiply(m, n, k, new(a, k), new(b, k, true), c, n, 1, hasFrom ? 1 : 0, bias, from);
+            else
+                Gemm.Multiply(m, n, k, new(a, k), new(b, k, true), c, n, 1, hasFrom ? 1 : 0, bias, from);
+            Numeric.Close(c, expected, 1e-5, $"{m}×{n}×{k}");
+            // What C holds may be what is added.
+            if (!hasFrom)
+                continue;
+            PackedProduct.Multiply(m, n, k, new(a, k), new(b, k, true), from, n, 1, 1, bias, from);
+            Numeric.Close(from, expected, 1e-5, $"{m}×{n}×{k}");
+        }
+    }
 
     [Test]
     public void The_librarys_product_is_the_triple_loop([Values] bool transposeA, [Values] bool transposeB, [Values(0f, 1f, -0.5f)] float beta)
@@ -98,6 +129,9 @@ internal sealed class GemmTests
         Numeric.AllocatesNothing(() => Gemm.Multiply(65, 70, 48, new(a, 48), new(b, 70), c, 70));
         Numeric.AllocatesNothing(() => PackedProduct.Multiply(65, 70, 48, new(a, 48), new(b, 70), c, 70, 1, 0));
     }
+
+    private static void Ours(int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta) =>
+        PackedProduct.Multiply(m, n, k, a, b, c, stride, alpha, beta);
 
     private delegate void Multiply(int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta);
 
