@@ -20,6 +20,19 @@ internal sealed class ExplainTests
         });
     }
 
+    /// <summary>Every pass says what it saved, or why it did nothing.</summary>
+    [Test]
+    public void Passes_are_reported()
+    {
+        using var project = new TinyProject();
+        var output = CommandLine.Run("explain", project.Spec).Output;
+        Assert.Multiple(() =>
+        {
+            Assert.That(output, Does.Match(@"S4 absorb keys and values\s+1\s"));
+            Assert.That(output, Does.Match(@"mean first\s+-\s+needs pooling by the mean"));
+        });
+    }
+
     [Test]
     public void The_graph_lists_shapes_and_what_differs_between_images()
     {

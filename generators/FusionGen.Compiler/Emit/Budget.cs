@@ -1,4 +1,5 @@
 using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec;
 
@@ -16,12 +17,14 @@ internal static class Budget
                 yield return problem;
         }
         var network = networks.Supernet ?? networks.Backbone;
-        var batch = networks.Supernet is null ? spec.Train.Batch : spec.Search.Batch;
-        var bytes = networks.ParameterBytes + (batch * network.ActivationBytes);
-        if (spec.Budget.Memory > 0 && bytes > spec.Budget.Memory)
+        if (spec.Budget.Memory == 0)
+            yield break;
+        var peak = StaticPlan.Of(networks.Step(network)).PeakBytes(networks.Batch);
+        var bytes = networks.ParameterBytes + peak;
+        if (bytes > spec.Budget.Memory)
         {
             yield return ProblemCatalogue.MemoryBudget.At(
-                "budget.memory", Bytes(bytes), Bytes(spec.Budget.Memory), $"A batch of {Text.Invariant(batch)} takes {Bytes(network.ActivationBytes)} an image, beside {Bytes(networks.ParameterBytes)} of parameters; lower the batch.");
+                "budget.memory", Bytes(bytes), Bytes(spec.Budget.Memory), $"A batch of {Text.Invariant(networks.Batch)} takes {Bytes(peak)} even where cheap values are computed again, beside {Bytes(networks.ParameterBytes)} of parameters; lower the batch.");
         }
     }
 

@@ -59,7 +59,7 @@ public static class FusionCompiler
         foreach (var (name, network) in networks.All)
         {
             foreach (var part in Programs)
-                yield return File(spec, name + part, code => StaticCode.Write(code, spec.Model + name + part, network, part == Programs[0], name == "Supernet"));
+                yield return File(spec, name + part, code => StaticCode.Write(code, spec.Model + name + part, network, name == "Supernet", part == Programs[0] ? networks.Step(network) : null));
         }
     }
 

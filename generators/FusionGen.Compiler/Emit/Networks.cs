@@ -1,5 +1,6 @@
 using FusionGen.Compiler.Backbones;
 using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Spec;
 
 namespace FusionGen.Compiler.Emit;
@@ -7,8 +8,12 @@ namespace FusionGen.Compiler.Emit;
 /// <summary>The networks of a spec: the bare backbone with its head, the supernet where there is a choice, the model where a policy was found.</summary>
 public sealed class Networks
 {
+    private readonly SpecDocument spec;
+    private readonly Dictionary<Network, Differentiation> steps = [];
+
     private Networks(SpecDocument spec, Network backbone, Network? supernet, Network? model)
     {
+        this.spec = spec;
         this.Tokens = BackboneCatalogue.Get(spec.Backbone.Family).Tokens(spec.Backbone);
         this.Backbone = backbone;
         this.Supernet = supernet;
@@ -45,6 +50,20 @@ public sealed class Networks
             if (this.Model is not null)
                 yield return ("Model", this.Model);
         }
+    }
+
+    /// <summary>Images of a search's step; of a training step where there is nothing to search.</summary>
+    public int Batch => this.Supernet is null ? this.spec.Train.Batch : this.spec.Search.Batch;
+
+    /// <summary>A training step of a network as its static program runs it: within the budget of memory, if computing cheap values again makes it fit.</summary>
+    public Differentiation Step(Network network)
+    {
+        if (!this.steps.TryGetValue(network, out var step))
+        {
+            var room = this.spec.Budget.Memory > 0 ? Math.Max(1, this.spec.Budget.Memory - this.ParameterBytes) : 0;
+            this.steps.Add(network, step = Recomputations.Within(Pipeline.ForTraining(network), this.Batch, room));
+        }
+        return step;
     }
 
     /// <summary>Tuned share, head included, of backbone plus tuned (VPT's convention, METHOD §2).</summary>

@@ -23,12 +23,9 @@ internal sealed class StaticCode
             this.parameterIndex.Add(network.Parameters[i].Name, i);
     }
 
-    /// <summary>Writes the program of a network's forward pass, or of its training step.</summary>
-    public static void Write(CodeWriter code, string type, Network network, bool isTraining, bool isSupernet)
-    {
-        var rewritten = isTraining ? Pipeline.ForTraining(network) : Pipeline.ForInference(network);
-        new StaticCode(rewritten, isTraining ? Differentiation.Of(rewritten) : null, isSupernet).Write(code, type);
-    }
+    /// <summary>Writes the program of a network's forward pass, or of a training step of it.</summary>
+    public static void Write(CodeWriter code, string type, Network network, bool isSupernet, Differentiation? step) =>
+        new StaticCode(step?.Network ?? Pipeline.ForInference(network), step, isSupernet).Write(code, type);
 
     private void Write(CodeWriter code, string type)
     {
@@ -151,6 +148,12 @@ internal sealed class StaticCode
                 RequireSuffixes(shapes, shape);
                 Call("MulAdd", x[0], x[1], x[2], r);
                 break;
+            case MixOp op:
+                Call("Mix", x[0], Bool(op.Transposed), x[1], residual, r, this.isSupernet ? "f.IsDiscrete" : "true", Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last));
+                break;
+            case MixGradientOp:
+                Call("MixGradient", x[0], x[1], x[2], r, this.isSupernet ? "f.IsDiscrete" : "true", Count(shapes[1], shapes[1][0].Size), N(shape.Last), N(shapes[1].Last));
+                break;
             case SumToOp:
                 RequireSuffixes([shape], shapes[0]);
                 Call("SumTo", x[0], r);
@@ -255,7 +258,7 @@ internal sealed class StaticCode
                 Call("PatchRows", x[0], r, N(op.Patch), N(shapes[0][1].Size), N(shapes[0][2].Size));
                 break;
             case MeanOp op:
-                Call("Mean", x[0], r, N(shapes[0][op.Axis].Size), N(Inner(shapes[0], op.Axis)));
+                Call("Mean", x[0], r, N(shapes[0][op.Axis].Size), N(Inner(shapes[0], op.Axis)), N(op.Start));
                 break;
             case RelativeBiasOp op:
                 Call("RelativeBias", x[0], r, N(op.Window));

@@ -55,7 +55,6 @@ public sealed class GraphBuilder
     private readonly Dictionary<(Op Op, string Scope, EquatableArray<int> Inputs), Value> known = [];
     private readonly Dictionary<string, Value> parameters = new(StringComparer.Ordinal);
     private readonly List<Value> values = [];
-    private string scope = "";
 
     /// <summary>The scope of parameter-only values that several layers use.</summary>
     public const string SharedScope = "shared";
@@ -63,18 +62,21 @@ public sealed class GraphBuilder
     /// <summary>Every value, in topological order.</summary>
     public IReadOnlyList<Value> Values => this.values;
 
+    /// <summary>The part of the network that what is added belongs to.</summary>
+    internal string Scope { get; set; } = "";
+
     /// <summary>Builds something in a scope.</summary>
     public T In<T>(string name, Func<T> build)
     {
-        var outer = this.scope;
-        this.scope = name;
+        var outer = this.Scope;
+        this.Scope = name;
         try
         {
             return build();
         }
         finally
         {
-            this.scope = outer;
+            this.Scope = outer;
         }
     }
 
@@ -162,7 +164,7 @@ public sealed class GraphBuilder
     public Value PatchEmbed(Value images, Value weight, Value bias, int patch) => this.Add(new PatchEmbedOp(patch), images, weight, bias);
 
     /// <inheritdoc cref="MeanOp"/>
-    public Value Mean(Value x, int axis) => this.Add(new MeanOp(axis), x);
+    public Value Mean(Value x, int axis, int start = 0) => this.Add(new MeanOp(axis, start), x);
 
     /// <inheritdoc cref="RelativeBiasOp"/>
     public Value RelativeBias(Value table, int window) => this.Add(new RelativeBiasOp(window), table);
@@ -202,15 +204,12 @@ public sealed class GraphBuilder
     }
 
     /// <summary>Adds an operation; equal ones on equal inputs of a scope are one value.</summary>
-    internal Value Add(Op op, params Value[] inputs) => this.Add(this.scope, op, inputs);
-
-    /// <summary>Adds an operation to a scope.</summary>
-    internal Value Add(string scope, Op op, params Value[] inputs)
+    internal Value Add(Op op, params Value[] inputs)
     {
-        var key = (op, scope, inputs.Select(input => input.Id).ToEquatableArray());
+        var key = (op, this.Scope, inputs.Select(input => input.Id).ToEquatableArray());
         if (!this.known.TryGetValue(key, out var value))
         {
-            value = new Value(this.values.Count, op, inputs, scope);
+            value = new Value(this.values.Count, op, inputs, this.Scope);
             this.known.Add(key, value);
             this.values.Add(value);
         }

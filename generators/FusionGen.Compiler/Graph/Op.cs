@@ -324,8 +324,8 @@ public sealed record PatchEmbedOp(int Patch) : Op
     public override long Macs(IReadOnlyList<Shape> inputs, Shape output) => output.Elements * 3 * this.Patch * this.Patch;
 }
 
-/// <summary>Mean along an axis, which disappears.</summary>
-public sealed record MeanOp(int Axis) : Op
+/// <summary>Mean along an axis, which disappears, of its entries from <paramref name="Start"/> on.</summary>
+public sealed record MeanOp(int Axis, int Start = 0) : Op
 {
     /// <inheritdoc/>
     public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs[0].Without(this.Axis);

@@ -34,7 +34,9 @@ public sealed class Differentiation
     public long Macs => this.Values.Sum(value => value.Macs);
 
     /// <summary>Differentiates a network.</summary>
-    public static Differentiation Of(Network network)
+    /// <param name="network">The network; its graph takes up the gradients.</param>
+    /// <param name="recomputation">What the backward pass computes again.</param>
+    public static Differentiation Of(Network network, Recomputation recomputation = Recomputation.None)
     {
         var graph = network.Graph;
         var seed = graph.In("head" + Suffix, () => graph.Input("seed", network.Logits.Shape));
@@ -47,11 +49,13 @@ public sealed class Differentiation
             sums.Remove(value);
             if (value.Op is ParameterOp or MixtureOp)
                 found.Add(value, gradient);
+            graph.Scope = value.Scope + Suffix;
+            var inputs = recomputation == Recomputation.None ? value.Inputs : [.. value.Inputs.Select(input => recomputation.Covers(input) ? graph.Add(input.Op, [.. input.Inputs]) : input)];
             for (var i = 0; i < value.Inputs.Count; i++)
             {
-                var (input, index) = (value.Inputs[i], i);
-                if (input.IsTracked && graph.In(value.Scope + Suffix, () => Passes.Gradients.Of(graph, value, gradient, index)) is { } part)
-                    sums[input] = sums.TryGetValue(input, out var sum) ? graph.In(value.Scope + Suffix, () => graph.Sum(sum, part)) : part;
+                var input = value.Inputs[i];
+                if (input.IsTracked && Passes.Gradients.Of(graph, value, inputs, gradient, i) is { } part)
+                    sums[input] = sums.TryGetValue(input, out var sum) ? graph.Sum(sum, part) : part;
             }
         }
         return new Differentiation(network, seed, found);

@@ -8,11 +8,11 @@ internal static class Gradients
     /// <summary>What an operation hands on to one of its inputs; null where only the input's shape matters.</summary>
     /// <param name="graph">Where the gradient is built.</param>
     /// <param name="y">The operation's result.</param>
+    /// <param name="x">What it was computed from.</param>
     /// <param name="dy">Its gradient.</param>
     /// <param name="i">Which input.</param>
-    public static Value? Of(GraphBuilder graph, Value y, Value dy, int i)
+    public static Value? Of(GraphBuilder graph, Value y, IReadOnlyList<Value> x, Value dy, int i)
     {
-        var x = y.Inputs;
         return y.Op switch
         {
             LinearOp => i switch
@@ -46,9 +46,8 @@ internal static class Gradients
             ExpandOp => i == 0 ? graph.SumTo(dy, x[0].Shape) : null,
             PatchEmbedOp op when i == 1 => graph.Reshape(graph.Add(new MatMulSumOp(true, false), dy, graph.Add(new PatchRowsOp(op.Patch), x[0])), x[1].Shape),
             PatchEmbedOp when i == 2 => graph.SumTo(dy, x[2].Shape),
-            MeanOp op => graph.Scale(
-                graph.BroadcastTo(graph.Reshape(dy, x[0].Shape.With(op.Axis, 1)), x[0].Shape),
-                1.0 / x[0].Shape[op.Axis].Size),
+            MeanOp op => Mean(graph, op, x[0].Shape, dy),
+            MixOp op => i == 0 ? graph.Add(new MixGradientOp(), x[0], x[1], dy) : graph.Add(op with { Transposed = !op.Transposed }, x[0], dy),
             BroadcastToOp => graph.SumTo(dy, x[0].Shape),
             RelativeBiasOp op => graph.Add(new RelativeBiasGradientOp(op.Window), dy),
             RollOp op => graph.Roll(dy, -op.Shift),
@@ -86,6 +85,14 @@ internal static class Gradients
         if (!x.Shape.IsPerSample)
             return graph.Reshape(x, Shape.Of(rows, x.Shape.Last));
         return x.Shape.Rank == 3 ? x : graph.Reshape(x, Shape.Batched(1, rows, x.Shape.Last));
+    }
+
+    private static Value Mean(GraphBuilder graph, MeanOp op, Shape shape, Value dy)
+    {
+        var size = shape[op.Axis].Size;
+        var spread = graph.BroadcastTo(graph.Reshape(dy, shape.With(op.Axis, 1)), shape.With(op.Axis, size - op.Start));
+        var scaled = graph.Scale(spread, 1.0 / (size - op.Start));
+        return op.Start == 0 ? scaled : graph.Add(new EmbedOp(op.Axis, op.Start, size), scaled);
     }
 
     /// <summary>The gradient of an input out of one pass that gives them all.</summary>

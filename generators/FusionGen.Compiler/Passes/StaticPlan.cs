@@ -136,6 +136,9 @@ public sealed class StaticPlan
     /// <summary>Bytes of everything but parameters and images, at a batch and a number of workers.</summary>
     public long PeakBytes(int batch, int workers) => PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers);
 
+    /// <summary>The same where every slice has a worker of its own: the most it can be.</summary>
+    public long PeakBytes(int batch) => this.PeakBytes(batch, (batch + SliceOf(batch) - 1) / SliceOf(batch));
+
     /// <summary>Plans the forward pass.</summary>
     public static StaticPlan Of(Network network) => new(network.Values, [network.Logits, network.Features]);
 
@@ -204,6 +207,9 @@ public sealed class StaticPlan
         // Attention whose tokens nothing tuned lies before hands on the gradients of its prefix alone (METHOD §6.1, S7).
         var isWanted = this.results.Contains(value) || this.UsersOf(value).Any(user => user.Op is not PartOp);
         var (result, residual) = isWanted ? this.Target(value) : (new StaticPlace(null, null, 0, 0), null);
+        // The backward pass of attention needs the output only where it skips the tokens' logits.
+        if (value.Op is AttentionGradientOp && isWanted)
+            inputs[inputs.Length - 2] = new StaticPlace(null, null, 0, 0);
         this.Place(value, result);
         var parts = new Dictionary<int, StaticPlace>();
         if (value.Op is AttentionGradientOp or RowAttentionGradientOp)
@@ -234,7 +240,7 @@ public sealed class StaticPlan
     }
 
     /// <summary>Operations that can add to their result instead of overwriting it.</summary>
-    private static bool CanAccumulate(Op op) => op is LinearOp or MatMulOp or LayerNormGradientOp or EmbedOp;
+    private static bool CanAccumulate(Op op) => op is LinearOp or MatMulOp or LayerNormGradientOp or EmbedOp or MixOp;
 
     /// <summary>The sum that an operation's result goes into and nowhere else, if it can be computed right into it; null otherwise.</summary>
     private Value? SumOf(Value value)
@@ -247,7 +253,7 @@ public sealed class StaticPlan
         var sum = users[0];
         var other = sum.Inputs[0] == value ? sum.Inputs[1] : sum.Inputs[0];
         // Both summands may qualify: the later one is added to the earlier one.
-        return other.Id < value.Id && other.Shape == value.Shape ? sum : null;
+        return other.Id < value.Id && (other.Shape == value.Shape || (value.Op is MixOp && other.Shape == value.Shape.Without(0))) ? sum : null;
     }
 
     /// <summary>Where a result goes, and what it is added to there.</summary>

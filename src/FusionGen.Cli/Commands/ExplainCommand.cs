@@ -52,6 +52,7 @@ internal sealed class ExplainCommand : ToolCommand
         if (networks.Supernet is not null)
             Candidates(terminal, spec, networks);
         Totals(terminal, spec, networks, policy);
+        Passes(terminal, networks);
         terminal.Line("Multiply-adds are of one image's forward pass. Tuned share: prompts, operators and head of backbone plus these. Activations: what a training step keeps for one image, float32. Steps: peak bytes of a training step, by the eager modules and by the static program (with a worker per processor).");
         if (policy is not null)
             terminal.Line($"policy: {string.Join(", ", policy.Choices.Select((choice, layer) => $"{layer} {(choice.Length == 0 ? "-" : choice)}"))}");
@@ -112,11 +113,11 @@ internal sealed class ExplainCommand : ToolCommand
         if (networks.Model is { } model)
             Add($"found policy{(policy!.SpecHash == SpecHash.Of(spec) ? "" : " (of an earlier spec)")}", model);
         terminal.Table(table);
-        terminal.Line($"backbone: {Numbers.Text(networks.BackboneParameters)} parameters{(spec.Tune == TuneScope.All ? ", all of them tuned" : "")}; batch {(networks.Supernet is null ? spec.Train.Batch : spec.Search.Batch)}{(spec.Budget.Tuned > 0 ? $"; budget {Numbers.Percent(spec.Budget.Tuned)} tuned" : "")}{(spec.Budget.Memory > 0 ? $", {Numbers.Bytes(spec.Budget.Memory)}" : "")}");
+        terminal.Line($"backbone: {Numbers.Text(networks.BackboneParameters)} parameters{(spec.Tune == TuneScope.All ? ", all of them tuned" : "")}; batch {networks.Batch}{(spec.Budget.Tuned > 0 ? $"; budget {Numbers.Percent(spec.Budget.Tuned)} tuned" : "")}{(spec.Budget.Memory > 0 ? $", {Numbers.Bytes(spec.Budget.Memory)}" : "")}");
 
         void Add(string label, Network network)
         {
-            var batch = networks.Supernet is null ? spec.Train.Batch : spec.Search.Batch;
+            var batch = networks.Batch;
             table.Row(
                 label,
                 Numbers.Text(network.Count(ParameterRole.Tuned)),
@@ -126,8 +127,31 @@ internal sealed class ExplainCommand : ToolCommand
                 Numbers.Percent(network.Macs / (double)networks.Backbone.Macs),
                 Numbers.Bytes(network.ActivationBytes),
                 Numbers.Bytes(networks.ParameterBytes + (batch * network.ActivationBytes)),
-                Numbers.Bytes(networks.ParameterBytes + StaticPlan.Of(Differentiation.Of(Pipeline.ForTraining(network))).PeakBytes(batch, Environment.ProcessorCount)));
+                Numbers.Bytes(networks.ParameterBytes + StaticPlan.Of(networks.Step(network)).PeakBytes(batch, Environment.ProcessorCount)));
         }
+    }
+
+    /// <summary>What the static programs save over the graph as it was built.</summary>
+    private static void Passes(Terminal terminal, Networks networks)
+    {
+        var (name, network) = networks.Model is { } model ? ("found policy", model) : networks.Supernet is { } supernet ? ("supernet", supernet) : ("backbone", networks.Backbone);
+        var table = Tables.New($"passes: {name}", "acts", ">multiply-adds saved", ">bytes / image saved", "why not");
+        foreach (var isTraining in new[] { true, false })
+        {
+            table.Row(isTraining ? "training step" : "prediction", "", "", "", "");
+            foreach (var report in Pipeline.Report(network, isTraining))
+            {
+                table.Row(
+                    $"  {report.Pass.Name}",
+                    report.Applied == 0 ? "-" : Numbers.Text(report.Applied),
+                    report.Applied == 0 ? "" : Numbers.Text(report.Macs),
+                    report.Applied == 0 ? "" : Numbers.Text(report.Bytes),
+                    report.Reason);
+            }
+        }
+        terminal.Table(table);
+        var shared = network.Values.Where(value => !value.Shape.IsPerSample).Sum(value => value.Macs);
+        terminal.Line($"Built into every graph: prompt rows are keys and values only (S1); {Numbers.Text(shared)} multiply-adds depend on parameters alone and are done once a step (S2); only rows that reach the head go on after the last attention (S3); no gradient of or before what is frozen (S7); a mixture is one affine pass and its terms.");
     }
 
     private static void Graph(Terminal terminal, Network network)

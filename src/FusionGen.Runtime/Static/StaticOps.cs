@@ -41,6 +41,36 @@ public static class StaticOps
         }
     }
 
+    /// <summary>y = mᵀ·x, or m·x where transposed, + residual, which may be one for all, of every image; where few entries of m are not zero, by rows.</summary>
+    public static void Mix(ReadOnlySpan<float> mix, bool transposed, ReadOnlySpan<float> x, ReadOnlySpan<float> residual, Span<float> y, bool isSparse, int images, int rows, int width)
+    {
+        for (var image = 0; image < images; image++)
+        {
+            var place = new Range(image * rows * width, (image + 1) * rows * width);
+            var from = residual.Length < y.Length ? residual : residual[place];
+            var to = y[place];
+            if (!isSparse)
+            {
+                Product(!transposed, false, rows, width, rows, mix, x[place], from, to);
+                continue;
+            }
+            if (from.IsEmpty)
+                to.Clear();
+            else if (!from.Overlaps(to))
+                from.CopyTo(to);
+            SparseMix.Multiply(rows, width, mix, transposed, x[place], to);
+        }
+    }
+
+    /// <summary>Gradient of <see cref="Mix"/> with respect to m, summed over the images; where few entries of m are not zero, of those alone.</summary>
+    public static void MixGradient(ReadOnlySpan<float> mix, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dMix, bool isSparse, int images, int rows, int width)
+    {
+        if (isSparse)
+            SparseMix.Backward(rows, width, mix, x, dy, dMix);
+        else
+            MatMulSum(x, false, dy, true, dMix, images, rows, rows, width);
+    }
+
     /// <summary>c = Σ a·b over <paramref name="count"/> pairs.</summary>
     public static void MatMulSum(ReadOnlySpan<float> a, bool transposeA, ReadOnlySpan<float> b, bool transposeB, Span<float> c, int count, int m, int n, int k)
     {
@@ -248,20 +278,13 @@ public static class StaticOps
     /// <summary>Patches of images (B, C, S, S) as rows (B, N, C·p·p).</summary>
     public static void PatchRows(ReadOnlySpan<float> images, Span<float> rows, int patch, int channels, int side) => PatchEmbed.Gather(images, channels, side, patch, rows);
 
-    /// <summary>Mean along an axis of <paramref name="size"/> entries, <paramref name="inner"/> apart.</summary>
-    public static void Mean(ReadOnlySpan<float> x, Span<float> y, int size, int inner)
+    /// <summary>Mean along an axis of <paramref name="size"/> entries, <paramref name="inner"/> apart, from <paramref name="start"/> on.</summary>
+    public static void Mean(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int start)
     {
+        y.Clear();
         for (var outer = 0; outer < y.Length / inner; outer++)
-        {
-            var to = y.Slice(outer * inner, inner);
-            to.Clear();
-            for (var i = 0; i < size; i++)
-            {
-                var from = x.Slice(((outer * size) + i) * inner, inner);
-                for (var c = 0; c < inner; c++)
-                    to[c] += from[c] / size;
-            }
-        }
+            Elementwise.SumInto(x[(((outer * size) + start) * inner)..((outer + 1) * size * inner)], y.Slice(outer * inner, inner));
+        Elementwise.Scale(y, 1f / (size - start), y);
     }
 
     /// <summary>Swin's relative position bias: table ((2w−1)², H) → (H, w², w²).</summary>

@@ -85,6 +85,10 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
             case AttentionGradientOp op:
                 this.parts[value] = AttentionGradient(op.Attention, x[..^2], x[^1]);
                 return this.parts[value][0];
+            case MixOp op:
+                return Array.From(sizes, at => Sum(sizes[1], j => x[0][op.Transposed ? [at[1], j] : [j, at[1]]] * x[1][at[0], j, at[2]]));
+            case MixGradientOp:
+                return Array.From(sizes, at => x[0][at] == 0 ? 0 : Sum(x[1].Shape[0], n => Sum(x[1].Shape[2], c => x[1][n, at[0], c] * x[2][n, at[1], c])));
             case HeadProductOp { Transposed: false } op:
                 var entries = x[1].Shape[0] / op.Heads;
                 return Array.From(sizes, at => Sum(entries, k => x[0][at[0], 0, (at[1] * entries) + k] * x[1][(at[1] * entries) + k, at[2]]));
@@ -126,7 +130,8 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                 var weight = x[1].Reshaped(sizes[2], rows.Shape[2]);
                 return Array.From(sizes, at => Sum(rows.Shape[2], k => rows[at[0], at[1], k] * weight[at[2], k]) + x[2][at[2]]);
             case MeanOp op:
-                return Array.From(sizes, at => Sum(x[0].Shape[op.Axis], k => x[0][[.. at[..op.Axis], k, .. at[op.Axis..]]]) / x[0].Shape[op.Axis]);
+                var counted = x[0].Shape[op.Axis] - op.Start;
+                return Array.From(sizes, at => Sum(counted, k => x[0][[.. at[..op.Axis], k + op.Start, .. at[op.Axis..]]]) / counted);
             case RelativeBiasOp op:
                 return Array.From(sizes, at => x[0][Offset(op.Window, at[1], at[2]), at[0]]);
             case RelativeBiasGradientOp op:

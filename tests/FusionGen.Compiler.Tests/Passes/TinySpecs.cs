@@ -28,7 +28,7 @@ internal static class TinySpecs
             (candidates.Length == 0
                 ? ""
                 : "prompts: { tokens: 2 }\noperators:\n  none: { kind: none }\n  add: { kind: add }\n  affine: { kind: affine, reduction: 2 }\n" +
-                  "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n  deep: { kind: prefix }\n" +
+                  "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n  deep: { kind: prefix }\n  top: { kind: concat, top: 2 }\n" +
                   $"layers:\n  - {{ at: 0..{layers - 1}, candidates: [{candidates}] }}\n"));
         Assert.That(result.Problems.Where(problem => problem.Kind.Severity == Severity.Error), Is.Empty);
         return result.Document!;
