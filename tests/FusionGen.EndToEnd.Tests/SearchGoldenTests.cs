@@ -40,23 +40,21 @@ public sealed class SearchGoldenTests
                 using var scope = NewDisposeScope();
                 var seen = Run.Watch(steps);
                 run.Network.Temperature = run.Numbers("temperatures")[i];
-                steps.Weights.LearningRate = run.Case.GetProperty("weight_optimizer").GetProperty("lr")[i].GetDouble();
+                steps.Weights.Optimizer.LearningRate = run.Case.GetProperty("weight_optimizer").GetProperty("lr")[i].GetDouble();
 
-                var (loss, _) = steps.StepWeights(run.Batch("train", i));
-                run.Near(i, "w/train_loss", loss);
+                steps.StepWeights(run.Batch("train", i));
+                run.Near(i, "w/train_loss", tensor(steps.Weights.Figures.Last[0]));
                 run.Near(i, "w/train_logits", seen["weights.logits"]);
                 foreach (var weight in run.Weights)
                     run.Near(i, $"w/grad/{weight}", seen[$"weights.gradient.{Ours(weight)}"]);
                 run.NearWeights(i);
 
-                var (objective, norm) = steps.StepArchitecture(run.Batch("train", i), run.Batch("val", i));
+                steps.StepArchitecture(run.Batch("train", i), run.Batch("val", i));
                 run.Near(i, "a/alpha_grad_raw", Rows(seen, "architecture.gradient"));
                 run.Near(i, "a/alpha_grad_after_clip", Rows(seen, "architecture.clipped"));
-                run.Near(i, "a/grad_norm_before_clip", norm);
-                run.Near(i, "a/objective", objective.Total);
-                run.Near(i, "a/val_loss", objective.Loss);
-                run.Near(i, "a/negative_entropy", objective.NegativeEntropy);
-                run.Near(i, "a/expected_cost", objective.Cost);
+                string[] figures = ["objective", "val_loss", "grad_norm_before_clip", "negative_entropy", "expected_cost"];
+                foreach (var (name, figure) in figures.Zip(steps.Architecture.Figures.Last))
+                    run.Near(i, $"a/{name}", tensor(figure));
                 run.NearAlpha(i);
             }
         }
@@ -71,23 +69,23 @@ public sealed class SearchGoldenTests
             using var run = new Run(golden, dtype);
             var settings = run.Settings(order, "architecture_optimizer", OptimizerKind.Sgd, OptimizerKind.Adam) with { Entropy = 0, Cost = 0, Clip = 0 };
             using var problem = new BilevelProblem(run.Network, settings);
-            using var steps = new BilevelSteps(run.Network, settings) { WeightClip = run.Case.GetProperty("weight_optimizer").GetProperty("grad_clip_norm").GetDouble() };
+            using var steps = new BilevelSteps(run.Network, settings, run.Case.GetProperty("weight_optimizer").GetProperty("grad_clip_norm").GetDouble());
             run.Network.Temperature = run.Number("temperature");
             for (var i = 0; i < 3; i++)
             {
                 using var scope = NewDisposeScope();
                 var seen = Run.Watch(steps);
                 var exact = order == SearchOrder.First ? SearchOrder.First : SearchOrder.SecondExact;
-                var (gradients, _) = IArchitectureGradient.Of(exact).Compute(problem, steps.Weights, run.Batch("train", i), run.Batch("val", i));
+                var (gradients, _) = IArchitectureGradient.Of(exact).Compute(problem, steps.Weights.Optimizer, run.Batch("train", i), run.Batch("val", i));
                 run.Near(i, "a/alpha_grad_exact", stack(gradients.Select(gradient => gradient!)));
 
-                var (objective, _) = steps.StepArchitecture(run.Batch("train", i), run.Batch("val", i));
+                steps.StepArchitecture(run.Batch("train", i), run.Batch("val", i));
                 run.Near(i, "a/alpha_grad", Rows(seen, "architecture.gradient"));
-                run.Near(i, order == SearchOrder.First ? "a/val_loss_current" : "a/unrolled_val_loss", objective.Loss);
+                run.Near(i, order == SearchOrder.First ? "a/val_loss_current" : "a/unrolled_val_loss", tensor(steps.Architecture.Figures.Last[1]));
                 run.NearAlpha(i);
 
-                var (loss, _) = steps.StepWeights(run.Batch("train", i));
-                run.Near(i, "w/train_loss", loss);
+                steps.StepWeights(run.Batch("train", i));
+                run.Near(i, "w/train_loss", tensor(steps.Weights.Figures.Last[0]));
                 run.Near(i, "w/grad_norm_before_clip", seen["weights.norm"]);
                 run.NearWeights(i);
             }

@@ -54,8 +54,8 @@ public sealed class StaticTests
         using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
         network.Initialize(1);
         Step(network, spec, batch);
-        Assert.That(network.StepEngine, Is.Not.Null);
-        Assert.That(network.StepEngine!.Bytes, Is.EqualTo(network.StepEngine.Program.PeakBytes(batch, network.StepEngine.Workers)));
+        Assert.That(network.Training, Is.Not.Null);
+        Assert.That(network.Training!.Bytes, Is.EqualTo(network.Training.Program.PeakBytes(batch, network.Training.Workers)));
     }
 
     /// <summary>Neither the number of workers nor their timing changes a bit.</summary>
@@ -65,15 +65,13 @@ public sealed class StaticTests
         var spec = Specs.Tiny();
         using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
         Randomize(network);
-        Step(network, spec, 29);
-        using var images = VertexTests.Images(spec, 29);
-        using var mixture = Mixture.Soft(network.Architecture(network.Table), 0.7);
-        var labels = Enumerable.Range(0, 29).Select(i => i % spec.Classes).ToArray();
+        using var batch = Batch(spec, 29, ScalarType.Float32);
         float[] Run(int workers)
         {
-            using var engine = new StaticEngine(network.StepEngine!.Program, network, network.Plan.Depth, workers);
-            var loss = engine.Gradients(images, labels, network.Table, mixture);
-            return [(float)loss, .. engine.Logits, .. engine.Program.Gradients.SelectMany(gradient => engine[gradient].ToArray())];
+            using var engine = new StaticEngine(network.Training!.Program, network, workers);
+            var (pass, alphas) = (network.AtOwn(engine.NewPass()).On(batch).Run(), new float[network.Alphas.Elements]);
+            pass.Mixture.Gradient(alphas);
+            return [(float)pass.Loss, .. pass.Logits, .. pass.WeightGradient, .. alphas];
         }
         var one = Run(1);
         foreach (var workers in new[] { 2, 3, 8, 2 })
@@ -173,24 +171,43 @@ public sealed class StaticTests
     private static Dictionary<string, double[]> Step(FusionNetwork network, SpecDocument spec, int batch)
     {
         using var scope = NewDisposeScope();
-        var images = VertexTests.Images(spec, batch).to(network.DataType);
-        var labels = tensor(Enumerable.Range(0, batch).Select(i => (long)(i * 5 % spec.Classes)).ToArray());
-        var wanted = Enumerable.Range(0, network.Specs.Count).Where(i => network.Specs[i].Role != TensorRole.Frozen).ToList();
-        var (loss, logits) = network.Loss(images, labels, network.Table);
-        var gradients = autograd.grad([loss], [.. wanted.Select(i => (Tensor)network.Table[i])], allow_unused: true);
-        var values = wanted.Zip(gradients).Where(pair => pair.Second is not null).ToDictionary(pair => network.Specs[pair.First].Name, pair => Numbers(pair.Second));
-        values.Add("loss", Numbers(loss));
-        using (no_grad())
+        using var given = Batch(spec, batch, network.DataType);
+        var values = new Dictionary<string, double[]>();
+        if (network.Training is { } engine)
         {
-            values.Add("inference", Numbers(network.forward(images)));
-            if (network is Supernet supernet)
-                values.Add("vertex", Numbers(supernet.Forward(images, supernet.Vertex([.. supernet.Layers.Select((layer, i) => (i + 3) % layer.Names.Count)]))));
+            var (pass, alphas) = (network.AtOwn(engine.NewPass()).On(given).Run(), new float[network.Alphas.Elements]);
+            pass.Mixture.Gradient(alphas);
+            foreach (var (group, gradients) in new[] { (network.Weights, pass.WeightGradient.ToArray()), (network.Alphas, alphas) })
+            {
+                foreach (var i in group.Indices)
+                    values.Add(network.Specs[i].Name, Array.ConvertAll(gradients[group.OffsetOf(i)..(group.OffsetOf(i) + (int)network.Specs[i].Count)], value => (double)value));
+            }
+            values.Add("loss", [pass.Loss]);
+            values.Add("logits", Array.ConvertAll(pass.Logits.ToArray(), value => (double)value));
         }
-        values.Add("logits", Numbers(logits));
+        else
+        {
+            var wanted = network.Weights.Indices.Concat(network.Alphas.Indices).ToList();
+            var logits = network.Forward(given.Images, network.Table);
+            var loss = nn.functional.cross_entropy(logits, given.Labels);
+            var gradients = autograd.grad([loss], [.. wanted.Select(i => (Tensor)network.Table[i])]);
+            foreach (var (i, gradient) in wanted.Zip(gradients))
+                values.Add(network.Specs[i].Name, Numbers(gradient));
+            values.Add("loss", Numbers(loss));
+            values.Add("logits", Numbers(logits));
+        }
+        using var guard = no_grad();
+        values.Add("inference", Numbers(network.forward(given.Images)));
+        values.Add("features", Numbers(network.Features(given.Images)));
+        if (network is Supernet supernet)
+            values.Add("vertex", Numbers(supernet.Forward(given.Images, supernet.Vertex([.. supernet.Layers.Select((layer, i) => (i + 3) % layer.Names.Count)]))));
         return values;
 
         static double[] Numbers(Tensor tensor) => tensor.detach().to(ScalarType.Float64).contiguous().data<double>().ToArray();
     }
+
+    private static Batch Batch(SpecDocument spec, int size, ScalarType dtype) =>
+        new(VertexTests.Images(spec, size).to(dtype), tensor(Enumerable.Range(0, size).Select(i => (long)(i * 5 % spec.Classes)).ToArray()));
 
     private static double Error(double[] actual, double[] expected) =>
         actual.Zip(expected, (a, b) => Math.Abs(a - b)).Max() / Math.Max(1e-6, expected.Max(Math.Abs));

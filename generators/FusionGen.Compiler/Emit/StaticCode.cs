@@ -33,7 +33,7 @@ internal sealed class StaticCode
         code.Line(SourceHeader.GeneratedCode);
         using (code.Block($"internal sealed class {type} : StaticProgram"))
         {
-            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.plan.ScratchElements)}, {Record(this.plan[this.network.Logits])}, Places)"))
+            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.plan.ScratchElements)}, {Record(this.plan[this.network.Logits])}, {(this.differentiation is null ? Record(this.plan[this.network.Features]) : "default")}, Places)"))
             {
             }
             code.Line();

@@ -84,15 +84,8 @@ internal sealed class BenchCommand : ToolCommand
     {
         using var batch = Random(model, spec.Train.Batch);
         using var one = Random(model, 1);
-        var tuned = model.Specs.Where(parameter => parameter.IsTuned).Select(parameter => new OptimizedParameter(parameter.Name, model[parameter.Name])).ToList();
-        using (var optimizer = Optimizer.Create(model.Plan.Train.Optimizer, tuned))
-        {
-            Time(table, "training", spec.Train.Batch, steps, model.Location, () =>
-            {
-                var (loss, _) = model.Loss(batch.Images, batch.Labels, model.Table);
-                optimizer.Step([.. autograd.grad([loss], [.. tuned.Select(parameter => (Tensor)parameter.Value)])]);
-            }, cancellation);
-        }
+        using (var training = WeightSteps.Of(model, model.Plan.Train.Optimizer, model.Plan.Train.Clip))
+            Time(table, "training", spec.Train.Batch, steps, model.Location, () => training.Step(batch), cancellation);
         using var guard = no_grad();
         Time(table, "forward", spec.Train.Batch, steps, model.Location, () => model.forward(batch.Images), cancellation);
         Time(table, "forward", 1, steps, model.Location, () => model.forward(one.Images), cancellation);

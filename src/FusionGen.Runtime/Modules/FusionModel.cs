@@ -43,10 +43,10 @@ public abstract class FusionModel : FusionNetwork
         var (size, preprocessing) = (this.Plan.ImageSize, Preprocessing.Of(this.Plan.Train.Preprocessing));
         var channels = new float[3 * size * size];
         preprocessing.Take(preprocessing.Settle(picture, size), size, augmentation: null, Normalization.Of(this.Plan.Train.Normalization), channels);
-        using var guard = no_grad();
-        using var scope = NewDisposeScope();
-        var images = tensor(channels, [1, 3, size, size]).to(this.DataType, this.Location);
-        var probabilities = this.forward(images).softmax(1).to(ScalarType.Float64).cpu().data<double>().ToArray();
-        return [.. probabilities.Select((probability, i) => new Prediction(i, probability)).OrderByDescending(guess => guess.Probability).Take(top)];
+        var logits = this.LogitsOf(channels);
+        var largest = logits.Max();
+        var exponentials = Array.ConvertAll(logits, logit => Math.Exp(logit - largest));
+        var sum = exponentials.Sum();
+        return [.. exponentials.Select((exponential, i) => new Prediction(i, exponential / sum)).OrderByDescending(guess => guess.Probability).Take(top)];
     }
 }

@@ -12,8 +12,11 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
 {
     private readonly Parameter[] table;
     private readonly Dictionary<string, int> index;
+    private readonly Lock gate = new();
+    private Tensor[]? views;
     private StaticEngine? step;
     private StaticEngine? inference;
+    private StaticPass? inferencePass;
 
     /// <summary>Creates every parameter, uninitialised values included: call <see cref="Initialize"/> or load weights.</summary>
     protected FusionNetwork(NetworkPlan plan, IReadOnlyList<TensorSpec> specs, Device? device, ScalarType dtype)
@@ -24,12 +27,15 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         this.Specs = specs;
         this.DataType = dtype;
         this.Location = device ?? CPU;
+        this.Weights = new ParameterGroup(specs, spec => spec.IsTuned, dtype, this.Location);
+        this.Alphas = new ParameterGroup(specs, spec => spec.Role == TensorRole.Architecture, dtype, this.Location);
         this.table = new Parameter[specs.Count];
         this.index = new Dictionary<string, int>(specs.Count, StringComparer.Ordinal);
         for (var i = 0; i < specs.Count; i++)
         {
-            var tensor = zeros([.. specs[i].Shape], dtype: dtype, device: this.Location);
-            this.table[i] = new Parameter(tensor, specs[i].Role != TensorRole.Frozen);
+            var group = this.Weights.Holds(i) ? this.Weights : this.Alphas.Holds(i) ? this.Alphas : null;
+            var tensor = group?.View(i, specs[i]) ?? zeros([.. specs[i].Shape], dtype: dtype, device: this.Location);
+            this.table[i] = new Parameter(tensor, group is not null);
             this.index.Add(specs[i].Name, i);
             this.register_parameter(specs[i].Name, this.table[i]);
         }
@@ -93,30 +99,33 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>
-    /// Who computes losses, and logits where no gradient is asked for: on the CPU in float32 the static program, unless told otherwise;
+    /// Who computes steps, and logits where no gradient is asked for: on the CPU in float32 the static program, unless told otherwise;
     /// everywhere else the eager modules.
     /// </summary>
     public Engine Engine { get; set; } = Engine.Static;
 
     /// <summary>Logits (B, classes) of normalised images (B, 3, <see cref="NetworkPlan.ImageSize"/>, <see cref="NetworkPlan.ImageSize"/>).</summary>
-    public sealed override Tensor forward(Tensor input) => this.Logits(input, null);
+    public sealed override Tensor forward(Tensor input) => this.Infer(input, null, features: false) ?? this.Forward(input, this.table);
 
-    /// <summary>Mean cross-entropy and logits at given parameters; gradients flow into those of <paramref name="values"/> that require them.</summary>
-    /// <param name="images">(B, 3, S, S).</param>
-    /// <param name="labels">(B), int64.</param>
-    /// <param name="values">One tensor for each of <see cref="Specs"/>, in order.</param>
-    /// <param name="isTwiceDifferentiable">Whether gradients of gradients will be asked for, which the static engine has none of.</param>
-    public virtual (Tensor Loss, Tensor Logits) Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, bool isTwiceDifferentiable = false) =>
-        this.LossOf(images, labels, values, null, isTwiceDifferentiable);
+    /// <summary>What the head reads, (B, width), of normalised images.</summary>
+    public Tensor Features(Tensor images) => this.Infer(images, null, features: true) ?? this.Features(images, this.table);
 
-    /// <summary>The same at other parameters: <paramref name="values"/> holds one tensor for each of <see cref="Specs"/>, in order.</summary>
+    /// <summary>Logits at other parameters, by the eager modules: <paramref name="values"/> holds one tensor for each of <see cref="Specs"/>, in order.</summary>
     public abstract Tensor Forward(Tensor images, IReadOnlyList<Tensor> values);
 
-    /// <summary>What the head reads, (B, width): pooled and normalised features, at given parameters.</summary>
+    /// <summary>What the head reads, (B, width): pooled and normalised features, at given parameters, by the eager modules.</summary>
     public abstract Tensor Features(Tensor images, IReadOnlyList<Tensor> values);
 
-    /// <summary>What runs training steps; null before the first, or where the eager modules do.</summary>
-    internal StaticEngine? StepEngine => this.step;
+    /// <summary>Everything tuned, in one tensor.</summary>
+    internal ParameterGroup Weights { get; }
+
+    /// <summary>α of every layer with a choice, in one tensor.</summary>
+    internal ParameterGroup Alphas { get; }
+
+    /// <summary>What runs the static program of a training step; null where the eager modules run.</summary>
+    internal StaticEngine? Training => this.IsStatic && this.EngineOf(ref this.step, this.TrainingProgram) is { } engine && this.Weights.Indices.All(engine.Program.Differentiates) ? engine : null;
+
+    private bool IsStatic => this.Engine == Engine.Static && this.Location.type == TorchSharp.DeviceType.CPU && this.DataType == ScalarType.Float32;
 
     /// <summary>The static program of a training step; null where the compiler wrote none.</summary>
     protected virtual StaticProgram? TrainingProgram() => null;
@@ -124,30 +133,65 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     /// <summary>The static program of a forward pass; null where the compiler wrote none.</summary>
     protected virtual StaticProgram? InferenceProgram() => null;
 
-    private protected (Tensor Loss, Tensor Logits) LossOf(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, Mixture? mixture, bool isTwiceDifferentiable)
+    /// <summary>The table, with gradients flowing only into parameters of some roles; the others share their storage.</summary>
+    internal IReadOnlyList<Tensor> TableFor(params ReadOnlySpan<TensorRole> roles)
     {
-        ArgumentNullException.ThrowIfNull(images);
-        ArgumentNullException.ThrowIfNull(labels);
-        ArgumentNullException.ThrowIfNull(values);
-        if (!isTwiceDifferentiable && this.EngineOf(ref this.step, this.TrainingProgram) is { } engine)
-            return StaticLoss.Of(engine, images, labels, values, mixture);
-        var logits = this.Eager(images, values, mixture);
-        return (nn.functional.cross_entropy(logits, labels), logits);
+        this.views ??= Array.ConvertAll(this.table, parameter => parameter.detach().DetachFromDisposeScope());
+        var values = new Tensor[this.table.Length];
+        for (var i = 0; i < values.Length; i++)
+            values[i] = roles.Contains(this.Specs[i].Role) ? this.table[i] : this.views[i];
+        return values;
     }
 
-    /// <summary>Logits at the network's own parameters: by the static program where no gradient is asked for.</summary>
-    private protected virtual Tensor Logits(Tensor images, Mixture? mixture) => !is_grad_enabled() && this.EngineOf(ref this.inference, this.InferenceProgram) is { } engine
-        ? engine.Forward(images, this.table, mixture)
-        : this.Eager(images, this.table, mixture);
+    /// <summary>Logits (B, classes) of normalised images (B, 3, S, S), as numbers.</summary>
+    private protected unsafe float[] LogitsOf(float[] pixels)
+    {
+        var size = this.Plan.ImageSize;
+        var batch = pixels.Length / (3 * size * size);
+        if (this.IsStatic && this.InferencePass() is { } pass)
+        {
+            fixed (float* start = pixels)
+            {
+                lock (pass)
+                    return this.AtOwn(pass).On(start, batch).Run().Logits.ToArray();
+            }
+        }
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        return this.Forward(tensor(pixels, [batch, 3, size, size]).to(this.DataType, this.Location), this.table).to(ScalarType.Float32, CPU).data<float>().ToArray();
+    }
+
+    /// <summary>Logits or features at the network's own parameters, by the static program; null where a gradient may be asked for or there is no program.</summary>
+    private protected Tensor? Infer(Tensor images, Mixture? mixture, bool features)
+    {
+        if (is_grad_enabled() || !this.IsStatic || this.InferencePass() is not { } pass)
+            return null;
+        var batch = images.shape[0];
+        using var contiguous = images.contiguous();
+        // Apps predict from many threads: results are copied before the next run overwrites them.
+        lock (pass)
+        {
+            this.AtOwn(pass, mixture).On(contiguous, (int)batch).Run();
+            var values = (features ? pass.Features : pass.Logits).ToArray();
+            return tensor(values, [batch, values.Length / batch]);
+        }
+    }
+
+    /// <summary>Puts a pass at the network's own parameters and at a mixture; null for the network's own.</summary>
+    internal virtual StaticPass AtOwn(StaticPass pass, Mixture? mixture = null) => pass.AtOwnWeights();
+
+    private StaticPass? InferencePass()
+    {
+        var engine = this.EngineOf(ref this.inference, this.InferenceProgram);
+        lock (this.gate)
+            return this.inferencePass ??= engine?.NewPass();
+    }
 
     private StaticEngine? EngineOf(ref StaticEngine? engine, Func<StaticProgram?> program)
     {
-        if (this.Engine != Engine.Static || this.Location.type != TorchSharp.DeviceType.CPU || this.DataType != ScalarType.Float32)
-            return null;
-        return engine ??= program() is { } own ? new StaticEngine(own, this, this.Plan.Depth) : null;
+        lock (this.gate)
+            return engine ??= program() is { } own ? new StaticEngine(own, this) : null;
     }
-
-    private protected virtual Tensor Eager(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Forward(images, values);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -156,6 +200,10 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         {
             this.step?.Dispose();
             this.inference?.Dispose();
+            foreach (var view in this.views ?? [])
+                view.Dispose();
+            this.Weights.Dispose();
+            this.Alphas.Dispose();
         }
         base.Dispose(disposing);
     }

@@ -16,10 +16,7 @@ public sealed record ArchitectureObjective(Tensor Total, Tensor Loss, Tensor Neg
 /// </summary>
 public sealed class BilevelProblem : IDisposable
 {
-    private readonly int[] weightIndex;
-    private readonly int[] alphaIndex;
     private readonly Tensor?[] costs;
-    private readonly Tensor[] views;
 
     /// <summary>The problem of a supernet; it must outlive this object.</summary>
     public BilevelProblem(Supernet network, SearchSettings settings)
@@ -28,17 +25,14 @@ public sealed class BilevelProblem : IDisposable
         ArgumentNullException.ThrowIfNull(settings);
         this.Network = network;
         this.Settings = settings;
-        this.weightIndex = [.. Enumerable.Range(0, network.Specs.Count).Where(i => network.Specs[i].IsTuned)];
-        this.alphaIndex = [.. Enumerable.Range(0, network.Specs.Count).Where(i => network.Specs[i].Role == TensorRole.Architecture)];
-        this.Weights = [.. this.weightIndex.Select(i => network.Table[i])];
-        this.Alphas = [.. this.alphaIndex.Select(i => network.Table[i])];
+        this.Weights = [.. network.Weights.Indices.Select(i => network.Table[i])];
+        this.Alphas = [.. network.Alphas.Indices.Select(i => network.Table[i])];
         this.costs = [.. network.Layers.Select(layer => layer.Names.Count < 2
             ? null
             : tensor(layer.Costs.ToArray(), [layer.Costs.Count]).to(network.DataType, network.Location).DetachFromDisposeScope())];
-        this.views = [.. network.Table.Select(parameter => parameter.detach().DetachFromDisposeScope())];
         this.Whole = [.. network.Table];
-        this.ForWeights = [.. network.Table.Select((parameter, i) => network.Specs[i].IsTuned ? (Tensor)parameter : this.views[i])];
-        this.ForAlphas = [.. network.Table.Select((parameter, i) => network.Specs[i].Role == TensorRole.Architecture ? (Tensor)parameter : this.views[i])];
+        this.ForWeights = network.TableFor(TensorRole.Tuned, TensorRole.Head);
+        this.ForAlphas = network.TableFor(TensorRole.Architecture);
     }
 
     /// <summary>The supernet.</summary>
@@ -68,8 +62,8 @@ public sealed class BilevelProblem : IDisposable
     {
         ArgumentNullException.ThrowIfNull(weights);
         var values = this.ForAlphas.ToArray();
-        for (var i = 0; i < this.weightIndex.Length; i++)
-            values[this.weightIndex[i]] = weights[i];
+        for (var i = 0; i < weights.Count; i++)
+            values[this.Network.Weights.Indices[i]] = weights[i];
         return values;
     }
 
@@ -77,12 +71,10 @@ public sealed class BilevelProblem : IDisposable
     /// <param name="images">(B, 3, S, S).</param>
     /// <param name="labels">(B), int64.</param>
     /// <param name="values">One tensor for each of the network's parameters.</param>
-    /// <param name="isTwiceDifferentiable">Whether gradients of gradients will be asked for.</param>
-    public Tensor Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values, bool isTwiceDifferentiable = false)
+    public Tensor Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values)
     {
-        var (loss, logits) = this.Network.Loss(images, labels, values, isTwiceDifferentiable);
-        logits.Dispose();
-        return loss;
+        using var logits = this.Network.Forward(images, values);
+        return nn.functional.cross_entropy(logits, labels);
     }
 
     /// <summary>α's objective on a validation batch at given parameters.</summary>
@@ -91,7 +83,7 @@ public sealed class BilevelProblem : IDisposable
     {
         using var scope = NewDisposeScope();
         using var mixture = Mixture.Soft(this.Network.Architecture(values), this.Network.Temperature);
-        var (loss, _) = this.Network.Loss(images, labels, values, mixture);
+        var loss = nn.functional.cross_entropy(this.Network.Forward(images, values, mixture), labels);
         var entropy = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         var cost = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         for (var layer = 0; layer < mixture.Weights.Count; layer++)
@@ -109,7 +101,7 @@ public sealed class BilevelProblem : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in this.views.Concat(this.costs))
+        foreach (var tensor in this.costs)
             tensor?.Dispose();
     }
 }

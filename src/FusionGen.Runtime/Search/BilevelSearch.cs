@@ -18,17 +18,12 @@ public sealed record SearchResult(IPolicy Policy, IReadOnlyList<SearchEpoch> His
 /// </summary>
 public sealed class BilevelSearch : IDisposable
 {
-    private const int TrainFigures = 2;
-    private const int ArchitectureFigures = 3;
-
     private readonly Supernet network;
     private readonly IBatches train;
     private readonly IBatches validation;
     private readonly SearchSettings settings;
     private readonly RunContext context;
     private readonly BilevelSteps steps;
-    private readonly Meter trainMeter;
-    private readonly Meter architectureMeter;
     private readonly string fingerprint;
     private readonly Stopwatch watch = new();
     private IEnumerator<Batch>? cycle;
@@ -53,8 +48,6 @@ public sealed class BilevelSearch : IDisposable
             throw new FusionException("a search needs training and validation images; one of the splits is empty", ExitCode.Data);
         (this.network, this.train, this.validation, this.settings, this.context) = (network, train, validation, settings, context);
         this.steps = new BilevelSteps(network, settings);
-        this.trainMeter = new Meter(TrainFigures, network.Location);
-        this.architectureMeter = new Meter(ArchitectureFigures, network.Location);
         this.fingerprint = string.Create(CultureInfo.InvariantCulture, $"phase=search\nspec={network.Plan.SpecHash}\nsettings={settings}\nepochs={this.ScheduleEpochs}\nseed={context.Seed}\nbackbone={context.Backbone}\ntype={network.DataType}\nengine={network.Engine}\ntraining batches={train.Count}\nvalidation batches={validation.Count}");
     }
 
@@ -93,15 +86,13 @@ public sealed class BilevelSearch : IDisposable
     {
         this.cycle?.Dispose();
         this.steps.Dispose();
-        this.trainMeter.Dispose();
-        this.architectureMeter.Dispose();
     }
 
     private void RunEpoch(CancellationToken cancellation)
     {
         var epoch = this.state.Epoch;
         this.network.Temperature = Schedule.Temperature(this.settings, epoch);
-        this.steps.Weights.LearningRate = Schedule.LearningRate(this.settings.Optimizer.LearningRate, epoch, this.ScheduleEpochs);
+        this.steps.Weights.Optimizer.LearningRate = Schedule.LearningRate(this.settings.Optimizer.LearningRate, epoch, this.ScheduleEpochs);
         var policy = this.network.DiscretiseAny().Names;
         var entropy = MixtureReading.Of(this.network).Entropy;
         foreach (var batch in this.train.On(this.network, this.context.Seed, epoch, from: this.state.Step))
@@ -131,13 +122,11 @@ public sealed class BilevelSearch : IDisposable
     /// <summary>A step of the weights, and the steps of α that fall on it.</summary>
     private void Step(Batch batch)
     {
-        using var scope = NewDisposeScope();
         try
         {
             if (this.steps.ArchitectureFirst)
                 this.StepArchitecture(batch);
-            var (loss, correct) = this.steps.StepWeights(batch);
-            this.trainMeter.Add(batch.Size, loss, correct / (double)batch.Size);
+            this.steps.StepWeights(batch);
             if (!this.steps.ArchitectureFirst)
                 this.StepArchitecture(batch);
         }
@@ -152,8 +141,7 @@ public sealed class BilevelSearch : IDisposable
         for (var due = this.ArchitectureStepsDue(); due > 0; due--)
         {
             using var validationBatch = this.NextValidation();
-            var (objective, norm) = this.steps.StepArchitecture(batch, validationBatch);
-            this.architectureMeter.Add(validationBatch.Size, objective.Total, objective.Loss, norm);
+            this.steps.StepArchitecture(batch, validationBatch);
             this.state = this.state with { ArchitectureSteps = this.state.ArchitectureSteps + 1 };
         }
     }
@@ -161,7 +149,7 @@ public sealed class BilevelSearch : IDisposable
     /// <summary>How many steps of α belong to the present training batch.</summary>
     private int ArchitectureStepsDue()
     {
-        if (this.state.Epoch < this.settings.Warmup || this.steps.Architecture.Parameters.Count == 0)
+        if (this.state.Epoch < this.settings.Warmup || this.steps.Architecture.Optimizer.Parameters.Count == 0)
             return 0;
         if (this.settings.Every == ArchitectureEvery.Step)
             return 1;
@@ -195,13 +183,13 @@ public sealed class BilevelSearch : IDisposable
         var record = new SearchEpoch
         {
             Epoch = this.state.Epoch,
-            LearningRate = this.steps.Weights.LearningRate,
+            LearningRate = this.steps.Weights.Optimizer.LearningRate,
             Temperature = this.network.Temperature,
-            TrainLoss = this.trainMeter.Mean(0) ?? 0,
-            TrainTop1 = this.trainMeter.Mean(1) ?? 0,
-            Objective = this.architectureMeter.Mean(0),
-            ObjectiveLoss = this.architectureMeter.Mean(1),
-            GradientNorm = this.architectureMeter.Mean(2),
+            TrainLoss = this.steps.Weights.Figures.Mean(0) ?? 0,
+            TrainTop1 = this.steps.Weights.Figures.Mean(1) ?? 0,
+            Objective = this.steps.Architecture.Figures.Mean(0),
+            ObjectiveLoss = this.steps.Architecture.Figures.Mean(1),
+            GradientNorm = this.steps.Architecture.Figures.Mean(2),
             Entropy = mixture.Entropy,
             Cost = mixture.Cost,
             SoftLoss = soft.Loss,
@@ -213,8 +201,8 @@ public sealed class BilevelSearch : IDisposable
             LogWeights = mixture.LogWeights,
             Seconds = seconds - this.state.History.Sum(past => past.Seconds),
         };
-        this.trainMeter.Reset();
-        this.architectureMeter.Reset();
+        this.steps.Weights.Figures.Reset();
+        this.steps.Architecture.Figures.Reset();
         this.state.History.Add(record);
         this.state = this.state with { Epoch = this.state.Epoch + 1, Step = 0, Seconds = seconds };
         this.context.Progress.Epoch(this.Standing(record.Epoch, this.train.Count, record.Entropy, record.Policy));
@@ -227,7 +215,7 @@ public sealed class BilevelSearch : IDisposable
         var left = ((double)this.settings.Epochs * this.train.Count) - done;
         var perStep = this.Seconds() / Math.Max(1, done);
         return new Progress(
-            "search", epoch, this.settings.Epochs, step, this.train.Count, rate, this.trainMeter.Last[0], entropy,
+            "search", epoch, this.settings.Epochs, step, this.train.Count, rate, this.steps.Weights.Figures.Last[0], entropy,
             this.state.History.Count > 0 ? this.state.History[^1].SoftTop1 : null, policy, TimeSpan.FromSeconds(left * perStep));
     }
 
@@ -262,8 +250,8 @@ public sealed class BilevelSearch : IDisposable
     private SearchState Snapshot(bool @checked = true) => this.state with
     {
         Seconds = this.Seconds(),
-        WeightSums = @checked ? this.trainMeter.Sums : [],
-        ArchitectureSums = @checked ? this.architectureMeter.Sums : [],
+        WeightSums = @checked ? this.steps.Weights.Figures.Sums : [],
+        ArchitectureSums = @checked ? this.steps.Architecture.Figures.Sums : [],
     };
 
     private void Save()
@@ -276,8 +264,8 @@ public sealed class BilevelSearch : IDisposable
     [
         .. this.network.Specs.Where(spec => spec.Role != TensorRole.Frozen)
             .Select(spec => new KeyValuePair<string, Tensor>(spec.Name, this.network[spec.Name])),
-        .. this.steps.Weights.State("optimizer.weights"),
-        .. this.steps.Architecture.State("optimizer.architecture"),
+        .. this.steps.Weights.Optimizer.State("optimizer.weights"),
+        .. this.steps.Architecture.Optimizer.State("optimizer.architecture"),
     ];
 
     private void Resume()
@@ -289,12 +277,12 @@ public sealed class BilevelSearch : IDisposable
             return;
         this.state = checkpoint.State(Json.Default.SearchState);
         this.secondsBefore = this.state.Seconds;
-        this.trainMeter.Sums = this.state.WeightSums;
-        this.architectureMeter.Sums = this.state.ArchitectureSums;
+        this.steps.Weights.Figures.Sums = this.state.WeightSums;
+        this.steps.Architecture.Figures.Sums = this.state.ArchitectureSums;
         foreach (var spec in this.network.Specs.Where(spec => spec.Role != TensorRole.Frozen))
             checkpoint.ReadInto(spec.Name, this.network[spec.Name]);
-        this.steps.Weights.Load("optimizer.weights", checkpoint.Read);
-        this.steps.Architecture.Load("optimizer.architecture", checkpoint.Read);
+        this.steps.Weights.Optimizer.Load("optimizer.weights", checkpoint.Read);
+        this.steps.Architecture.Optimizer.Load("optimizer.architecture", checkpoint.Read);
         this.context.Progress.Note(this.state.Epoch < this.settings.Epochs
             ? string.Create(CultureInfo.InvariantCulture, $"continues {path} in epoch {this.state.Epoch + 1} of {this.settings.Epochs}")
             : $"takes over {path}, which is complete");

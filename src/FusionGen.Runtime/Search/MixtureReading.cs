@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace FusionGen.Search;
 
 /// <summary>A supernet's mixture, read off the device.</summary>
@@ -16,16 +14,18 @@ internal sealed record MixtureReading(
     /// <summary>The mixture at the network's α and temperature.</summary>
     public static MixtureReading Of(Supernet network)
     {
-        using var guard = no_grad();
-        using var scope = NewDisposeScope();
-        using var mixture = Mixture.Soft(network.Architecture(network.Table), network.Temperature);
-        var weights = mixture.Weights.Select(Read).ToArray();
-        var logs = mixture.LogWeights.Select(Read).ToArray();
-        var entropies = weights.Zip(logs, (pi, log) => -pi.Zip(log, (p, l) => p * l).Sum()).Where((_, layer) => weights[layer].Count > 0).ToList();
+        var logs = network.ReadAlphas().Select(alpha => LogSoftmax(alpha, network.Temperature)).ToArray();
+        var weights = Array.ConvertAll(logs, log => Array.ConvertAll(log, Math.Exp));
+        var entropies = weights.Zip(logs, (pi, log) => -pi.Zip(log, (p, l) => p * l).Sum()).Where((_, layer) => weights[layer].Length > 0).ToList();
         var cost = weights.Zip(network.Layers, (pi, layer) => pi.Zip(layer.Costs, (p, c) => p * c).Sum()).Sum();
         return new MixtureReading(weights, logs, entropies.Count == 0 ? 0 : entropies.Average(), cost);
     }
 
-    private static IReadOnlyList<double> Read(Tensor? values) =>
-        values is null ? [] : values.to(ScalarType.Float64).cpu().data<double>().ToArray();
+    private static double[] LogSoftmax(double[] alpha, double temperature)
+    {
+        var scaled = Array.ConvertAll(alpha, value => value / temperature);
+        var largest = scaled.DefaultIfEmpty().Max();
+        var log = Math.Log(scaled.Sum(value => Math.Exp(value - largest)));
+        return Array.ConvertAll(scaled, value => value - largest - log);
+    }
 }

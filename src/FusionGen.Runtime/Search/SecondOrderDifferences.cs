@@ -9,7 +9,8 @@ namespace FusionGen.Search;
 /// </summary>
 internal sealed class SecondOrderDifferences : IArchitectureGradient
 {
-    private const double Radius = 0.01;
+    /// <summary>R·‖∇w′‖.</summary>
+    public const double Radius = 0.01;
 
     /// <inheritdoc/>
     public bool PrecedesWeights => true;

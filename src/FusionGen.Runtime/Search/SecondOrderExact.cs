@@ -15,7 +15,7 @@ internal sealed class SecondOrderExact : IArchitectureGradient
     /// <inheritdoc/>
     public ArchitectureGradient Compute(BilevelProblem problem, Optimizer optimizer, Batch train, Batch validation)
     {
-        using var loss = problem.Loss(train.Images, train.Labels, problem.Whole, isTwiceDifferentiable: true);
+        using var loss = problem.Loss(train.Images, train.Labels, problem.Whole);
         var gradients = Gradients.Of(loss, problem.Weights, differentiable: true);
         var stepped = new Tensor[gradients.Count];
         for (var i = 0; i < stepped.Length; i++)

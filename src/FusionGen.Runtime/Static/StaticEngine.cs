@@ -1,6 +1,4 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
-using System.Runtime.InteropServices;
 using FusionGen.Compiler.Passes;
 using FusionGen.Kernels;
 using static TorchSharp.torch;
@@ -8,34 +6,24 @@ using static TorchSharp.torch;
 namespace FusionGen.Static;
 
 /// <summary>
-/// Runs a static program on batches. A batch is cut into slices; workers take slices through the whole program, each in its own memory and
+/// Runs passes of a static program. A batch is cut into slices; workers take slices through the whole program, each in its own memory and
 /// with single-threaded products, without meeting; sums over images are added up slice by slice, so the result depends on the batch alone
 /// and not on how many workers there are or how they were timed.
 /// </summary>
 internal sealed class StaticEngine : IDisposable
 {
-    private readonly StaticProgram program;
-    private readonly int classes;
-    private readonly StaticOperands operands;
-    private readonly StaticMemory shared;
+    private readonly FusionNetwork network;
     private readonly Worker[] workers;
-    private StaticMemory partials;
+    private readonly List<Half> halves = [];
     private readonly Lock gate = new();
     private readonly List<Thread> threads = [];
     private readonly SemaphoreSlim start = new(0);
     private readonly SemaphoreSlim done = new(0);
-    private float[] logits = [];
-    private float[] seed = [];
-    private double[] losses = [];
     private volatile bool isDisposed;
 
     // The run in progress.
-    private int batch;
-    private int slice;
+    private int running;
     private int slices;
-    private int imageLength;
-    private nint pixels;
-    private int[] labels = [];
     private int next;
     private int pending;
     private ExceptionDispatchInfo? failure;
@@ -43,15 +31,10 @@ internal sealed class StaticEngine : IDisposable
     /// <summary>Prepares to run a program of a network.</summary>
     /// <param name="program">The program.</param>
     /// <param name="network">Whose parameters it reads.</param>
-    /// <param name="layers">Layers that may have a mixture.</param>
     /// <param name="workers">Threads; 0 for as many as libtorch is told to use.</param>
-    public StaticEngine(StaticProgram program, FusionNetwork network, int layers, int workers = 0)
+    public StaticEngine(StaticProgram program, FusionNetwork network, int workers = 0)
     {
-        this.program = program;
-        this.classes = network.Plan.Classes;
-        this.operands = new StaticOperands(network.Specs.Count, layers);
-        this.shared = new StaticMemory(program.SharedElements);
-        this.partials = new StaticMemory(0);
+        (this.Program, this.network) = (program, network);
         this.workers = new Worker[workers > 0 ? workers : get_num_threads()];
         for (var i = 0; i < this.workers.Length; i++)
             this.workers[i] = new Worker(program.ScratchElements);
@@ -61,34 +44,30 @@ internal sealed class StaticEngine : IDisposable
     public int Workers => this.workers.Length;
 
     /// <summary>Bytes of all memory it has taken.</summary>
-    public long Bytes => sizeof(float) * ((long)this.shared.Elements + this.partials.Elements + this.workers.Sum(worker => worker.Elements));
+    public long Bytes => sizeof(float) * (this.halves.Sum(half => half.Elements) + this.workers.Sum(worker => worker.Elements));
 
     /// <summary>What it runs.</summary>
-    public StaticProgram Program => this.program;
+    public StaticProgram Program { get; }
 
-    /// <summary>Logits (B, classes) of the last run.</summary>
-    public ReadOnlySpan<float> Logits => this.logits;
+    /// <summary>A pass at the network's own parameters.</summary>
+    public StaticPass NewPass() => new(this, this.network);
 
-    /// <summary>Runs the forward pass.</summary>
-    /// <returns>Logits (B, classes).</returns>
-    public Tensor Forward(Tensor images, IReadOnlyList<Tensor> values, Mixture? mixture)
+    /// <summary>Runs a pass, or two at once, slice by slice of either; each has its results when this returns.</summary>
+    public void Run(StaticPass pass, StaticPass? other = null)
     {
-        // Apps predict from many threads: the logits are copied before the next run overwrites them.
+        // Who runs a pass alone reads it; the memory of a run is everybody's.
         lock (this.gate)
         {
-            this.Run(images, [], values, mixture);
-            return tensor(this.logits, [images.shape[0], this.classes]);
+            this.running = 0;
+            this.slices = 0;
+            this.Prepare(pass);
+            if (other is not null)
+                this.Prepare(other);
+            this.RunSlices();
+            for (var i = 0; i < this.running; i++)
+                this.Finish(this.halves[i]);
         }
     }
-
-    /// <summary>Runs a training step's passes.</summary>
-    /// <returns>Mean cross-entropy.</returns>
-    public double Gradients(Tensor images, int[] labels, IReadOnlyList<Tensor> values, Mixture? mixture) => this.Run(images, labels, values, mixture);
-
-    /// <summary>A gradient of the last run.</summary>
-    public ReadOnlySpan<float> this[StaticGradient gradient] => gradient.Place.Arena == StaticArena.Partial
-        ? this.partials.Span.Slice(gradient.Place.Offset, gradient.Place.Length)
-        : this.shared.Span.Slice(gradient.Place.Offset, gradient.Place.Length);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -99,44 +78,22 @@ internal sealed class StaticEngine : IDisposable
             thread.Join();
         this.start.Dispose();
         this.done.Dispose();
-        this.shared.Dispose();
-        this.partials.Dispose();
+        foreach (var half in this.halves)
+            half.Dispose();
         foreach (var worker in this.workers)
             worker.Dispose();
     }
 
-    private double Run(Tensor images, int[] labels, IReadOnlyList<Tensor> values, Mixture? mixture)
+    private void Prepare(StaticPass pass)
     {
-        lock (this.gate)
-        {
-            using var input = images.contiguous();
-            this.Prepare((int)images.shape[0], (int)(input.numel() / images.shape[0]), Address(input), labels);
-            this.Read(values, mixture);
-            this.program.RunShared(this.Frame(0, 0, this.workers[0], default, default));
-            this.RunSlices();
-            return labels.Length == 0 ? 0 : this.Finish();
-        }
-    }
-
-    private void Prepare(int batch, int length, nint pixels, int[] labels)
-    {
-        this.batch = batch;
-        this.slice = StaticPlan.SliceOf(batch);
-        this.slices = (batch + this.slice - 1) / this.slice;
-        this.imageLength = length;
-        this.pixels = pixels;
-        this.labels = labels;
-        if (this.logits.Length != batch * this.classes)
-            (this.logits, this.seed) = (new float[batch * this.classes], new float[batch * this.classes]);
-        if (this.losses.Length < this.slices)
-            this.losses = new double[this.slices];
-        if (this.partials.Elements < this.slices * this.program.PartialElements)
-        {
-            this.partials.Dispose();
-            this.partials = new StaticMemory(this.slices * this.program.PartialElements);
-        }
+        if (this.running == this.halves.Count)
+            this.halves.Add(new Half(this.Program));
+        var half = this.halves[this.running++];
+        half.Begin(pass, this.slices);
+        this.slices += half.Slices;
         foreach (var worker in this.workers)
-            worker.Make(this.slice * this.program.SampleElements);
+            worker.Make(half.Slice * this.Program.SampleElements);
+        this.Program.RunShared(Frame(half, 0, 0, this.workers[0], default, default));
     }
 
     /// <summary>Every slice through forward and, with labels, backward pass; this thread is a worker too.</summary>
@@ -174,23 +131,16 @@ internal sealed class StaticEngine : IDisposable
         }
     }
 
-    private unsafe void Work(Worker worker)
+    private void Work(Worker worker)
     {
         try
         {
             for (var at = Interlocked.Increment(ref this.next); at < this.slices && this.failure is null; at = Interlocked.Increment(ref this.next))
             {
-                var first = at * this.slice;
-                var count = Math.Min(this.slice, this.batch - first);
-                var own = this.logits.AsSpan(first * this.classes, count * this.classes);
-                var gradient = this.seed.AsSpan(first * this.classes, count * this.classes);
-                var frame = this.Frame(count, at, worker, new ReadOnlySpan<float>((float*)this.pixels + ((long)first * this.imageLength), count * this.imageLength), gradient);
-                this.program.RunForward(frame);
-                frame.Sample(this.program.Logits.Offset, this.program.Logits.Length).CopyTo(own);
-                if (this.labels.Length == 0)
-                    continue;
-                this.losses[at] = CrossEntropy.Forward(own, this.labels.AsSpan(first, count), gradient, 1f / this.batch).Loss;
-                this.program.RunBackward(frame);
+                var half = this.halves[0];
+                for (var i = 1; i < this.running && at >= this.halves[i].FirstSlice; i++)
+                    half = this.halves[i];
+                this.RunSlice(half, at - half.FirstSlice, worker);
             }
         }
         catch (Exception error)
@@ -199,47 +149,97 @@ internal sealed class StaticEngine : IDisposable
         }
     }
 
-    /// <summary>Adds up the slices' sums, in their order, and computes what depends on the totals.</summary>
-    private double Finish()
+    private void RunSlice(Half half, int at, Worker worker)
     {
-        var length = (int)this.program.PartialElements;
-        var total = this.partials.Span[..length];
-        var loss = this.losses[0];
-        for (var i = 1; i < this.slices; i++)
-        {
-            StaticOps.Add(total, this.partials.Span.Slice(i * length, length), total);
-            loss += this.losses[i];
-        }
-        this.program.RunFinish(this.Frame(0, 0, this.workers[0], default, default));
-        return loss / this.batch;
+        var pass = half.Pass;
+        var first = at * half.Slice;
+        var count = Math.Min(half.Slice, pass.Batch - first);
+        var seed = half.Seed(first, count);
+        var frame = Frame(half, count, at, worker, pass.Images(first, count), seed);
+        this.Program.RunForward(frame);
+        var logits = pass.LogitsOf(first, count);
+        frame.Sample(this.Program.Logits.Offset, this.Program.Logits.Length).CopyTo(logits);
+        if (this.Program.Features.Length > 0)
+            frame.Sample(this.Program.Features.Offset, this.Program.Features.Length).CopyTo(pass.FeaturesOf(first, count));
+        if (!pass.IsLabelled)
+            return;
+        (half.Losses[at], half.Correct[at]) = CrossEntropy.Forward(logits, pass.Labels(first, count), seed, 1f / pass.Batch);
+        this.Program.RunBackward(frame);
     }
 
-    private StaticFrame Frame(int images, int slice, Worker worker, ReadOnlySpan<float> input, Span<float> gradient) => new(
-        images,
-        this.operands,
-        this.shared.Span,
-        this.partials.Span.Slice(slice * (int)this.program.PartialElements, (int)this.program.PartialElements),
-        worker.Sample,
-        worker.Scratch,
-        input,
-        gradient);
-
-    private void Read(IReadOnlyList<Tensor> values, Mixture? mixture)
+    /// <summary>Adds up the slices' sums, in their order, computes what depends on the totals and hands the pass its results.</summary>
+    private void Finish(Half half)
     {
-        for (var i = 0; i < values.Count; i++)
+        if (!half.Pass.IsLabelled)
+            return;
+        var total = half.Partial(0);
+        var (loss, correct) = (half.Losses[0], half.Correct[0]);
+        for (var i = 1; i < half.Slices; i++)
         {
-            this.operands.Parameters[i] = Address(values[i]);
-            this.operands.Counts[i] = (int)values[i].numel();
+            Elementwise.Accumulate(half.Partial(i), total);
+            loss += half.Losses[i];
+            correct += half.Correct[i];
         }
-        this.operands.IsDiscrete = mixture is { IsDiscrete: true };
-        for (var layer = 0; layer < this.operands.Weights.Length; layer++)
-        {
-            this.operands.Weights[layer] = mixture?.Weights[layer]?.data<float>().ToArray();
-            this.operands.LogWeights[layer] = mixture?.LogWeights[layer]?.data<float>().ToArray();
-        }
+        this.Program.RunFinish(Frame(half, 0, 0, this.workers[0], default, default));
+        half.Pass.Take(loss / half.Pass.Batch, correct);
+        foreach (var gradient in this.Program.Gradients)
+            half.Pass.Take(gradient, gradient.Place.Arena == StaticArena.Partial ? total.Slice(gradient.Place.Offset, gradient.Place.Length) : half.Shared.Slice(gradient.Place.Offset, gradient.Place.Length));
     }
 
-    private static unsafe nint Address(Tensor tensor) => (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
+    private static StaticFrame Frame(Half half, int images, int slice, Worker worker, ReadOnlySpan<float> input, Span<float> seed) => new(
+        images, half.Pass.Operands, half.Shared, half.Partial(slice), worker.Sample, worker.Scratch, input, seed);
+
+    /// <summary>The memory of one of the passes that run at once.</summary>
+    private sealed class Half(StaticProgram program) : IDisposable
+    {
+        private readonly StaticMemory shared = new(program.SharedElements);
+        private StaticMemory partials = new(0);
+        private float[] seed = [];
+        private int classes;
+
+        public StaticPass Pass { get; private set; } = null!;
+
+        public int FirstSlice { get; private set; }
+
+        public int Slice { get; private set; }
+
+        public int Slices { get; private set; }
+
+        public double[] Losses { get; private set; } = [];
+
+        public int[] Correct { get; private set; } = [];
+
+        public Span<float> Shared => this.shared.Span;
+
+        public long Elements => (long)this.shared.Elements + this.partials.Elements;
+
+        public Span<float> Partial(int slice) => this.partials.Span.Slice(slice * (int)program.PartialElements, (int)program.PartialElements);
+
+        /// <summary>Room for the gradient of some images' logits; none where no gradient is asked for.</summary>
+        public Span<float> Seed(int first, int count) => this.Pass.IsLabelled ? this.seed.AsSpan(first * this.classes, count * this.classes) : default;
+
+        public void Begin(StaticPass pass, int firstSlice)
+        {
+            (this.Pass, this.FirstSlice) = (pass, firstSlice);
+            this.Slice = StaticPlan.SliceOf(pass.Batch);
+            this.Slices = (pass.Batch + this.Slice - 1) / this.Slice;
+            this.classes = (int)program.Logits.Length;
+            if (pass.IsLabelled && this.seed.Length < pass.Batch * this.classes)
+                this.seed = new float[pass.Batch * this.classes];
+            if (this.Losses.Length < this.Slices)
+                (this.Losses, this.Correct) = (new double[this.Slices], new int[this.Slices]);
+            if (this.partials.Elements >= this.Slices * program.PartialElements)
+                return;
+            this.partials.Dispose();
+            this.partials = new StaticMemory(this.Slices * program.PartialElements);
+        }
+
+        public void Dispose()
+        {
+            this.shared.Dispose();
+            this.partials.Dispose();
+        }
+    }
 
     private sealed class Worker(long scratch) : IDisposable
     {

@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using static TorchSharp.torch;
 
 namespace FusionGen.Static;
 
@@ -8,10 +10,7 @@ namespace FusionGen.Static;
 /// </summary>
 public readonly ref struct StaticFrame
 {
-    private readonly ReadOnlySpan<nint> parameters;
-    private readonly ReadOnlySpan<int> counts;
-    private readonly ReadOnlySpan<float[]?> weights;
-    private readonly ReadOnlySpan<float[]?> logWeights;
+    private readonly StaticOperands operands;
     private readonly Span<float> shared;
     private readonly Span<float> partial;
     private readonly Span<float> sample;
@@ -20,11 +19,7 @@ public readonly ref struct StaticFrame
         int images, StaticOperands operands, Span<float> shared, Span<float> partial, Span<float> sample, Span<float> scratch, ReadOnlySpan<float> input, Span<float> seed)
     {
         this.B = images;
-        this.IsDiscrete = operands.IsDiscrete;
-        this.parameters = operands.Parameters;
-        this.counts = operands.Counts;
-        this.weights = operands.Weights;
-        this.logWeights = operands.LogWeights;
+        this.operands = operands;
         this.shared = shared;
         this.partial = partial;
         this.sample = sample;
@@ -37,7 +32,7 @@ public readonly ref struct StaticFrame
     public int B { get; }
 
     /// <summary>Whether the mixture is a vertex: what acts only after discretisation acts.</summary>
-    public bool IsDiscrete { get; }
+    public bool IsDiscrete => this.operands.Mixture.IsDiscrete;
 
     /// <summary>Normalised images (B, 3, side, side).</summary>
     public ReadOnlySpan<float> Images { get; }
@@ -58,32 +53,40 @@ public readonly ref struct StaticFrame
     public Span<float> Partial(int offset, int length) => this.partial.Slice(offset, length);
 
     /// <summary>A parameter, by its position in the network's table.</summary>
-    public unsafe ReadOnlySpan<float> Parameter(int index) => new((void*)this.parameters[index], this.counts[index]);
+    public unsafe ReadOnlySpan<float> Parameter(int index) => new((void*)this.operands.Parameters[index], this.operands.Counts[index]);
 
     /// <summary>π of a layer.</summary>
-    public ReadOnlySpan<float> Weights(int layer) => this.weights[layer];
+    public ReadOnlySpan<float> Weights(int layer) => this.operands.Mixture.Weights(layer);
 
     /// <summary>ln π of a layer.</summary>
-    public ReadOnlySpan<float> LogWeights(int layer) => this.logWeights[layer];
+    public ReadOnlySpan<float> LogWeights(int layer) => this.operands.Mixture.LogWeights(layer);
 }
 
-/// <summary>Parameters and mixtures that a run reads.</summary>
-internal sealed class StaticOperands(int parameters, int layers)
+/// <summary>Parameters and mixtures that a pass reads.</summary>
+internal sealed class StaticOperands
 {
-    public nint[] Parameters { get; } = new nint[parameters];
+    /// <summary>A network's own parameters.</summary>
+    public unsafe StaticOperands(IReadOnlyList<Tensor> table, StaticMixture mixture)
+    {
+        this.Mixture = mixture;
+        this.Parameters = [.. table.Select(parameter => (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(parameter.bytes)))];
+        this.Counts = [.. table.Select(parameter => (int)parameter.numel())];
+    }
 
-    public int[] Counts { get; } = new int[parameters];
+    /// <summary>Where each lies.</summary>
+    public nint[] Parameters { get; }
 
-    public bool IsDiscrete { get; set; }
+    /// <summary>Numbers of each.</summary>
+    public int[] Counts { get; }
 
-    public float[]?[] Weights { get; } = new float[]?[layers];
-
-    public float[]?[] LogWeights { get; } = new float[]?[layers];
+    /// <summary>The mixture.</summary>
+    public StaticMixture Mixture { get; }
 }
 
 /// <summary>Memory outside the collector's heap, on a cache line's border; zeros at first.</summary>
 internal sealed unsafe class StaticMemory : IDisposable
 {
+    private static long taken;
     private void* start;
 
     public StaticMemory(long elements)
@@ -91,11 +94,15 @@ internal sealed unsafe class StaticMemory : IDisposable
         if (elements > int.MaxValue)
             throw new FusionException(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"a static program's arena of {elements} numbers is larger than one span; use smaller batches"), ExitCode.Spec);
         this.Elements = (int)elements;
+        Interlocked.Increment(ref taken);
         this.start = NativeMemory.AlignedAlloc((nuint)Math.Max(1, elements) * sizeof(float), 64);
         this.Span.Clear();
     }
 
     ~StaticMemory() => this.Free();
+
+    /// <summary>How many were ever taken: what does not grow from step to step.</summary>
+    public static long Taken => Interlocked.Read(ref taken);
 
     public int Elements { get; }
 

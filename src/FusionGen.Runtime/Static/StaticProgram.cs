@@ -47,14 +47,16 @@ public abstract class StaticProgram
     /// <param name="sample">Numbers of an image, at the moment when most are alive.</param>
     /// <param name="scratch">Numbers that a call needs for itself.</param>
     /// <param name="logits">Where the logits are.</param>
+    /// <param name="features">Where what the head reads is; nowhere in a training step.</param>
     /// <param name="gradients">Where the gradients are; none for a forward pass.</param>
-    protected StaticProgram(long shared, long partial, long sample, long scratch, StaticPlace logits, IReadOnlyList<StaticGradient> gradients)
+    protected StaticProgram(long shared, long partial, long sample, long scratch, StaticPlace logits, StaticPlace features, IReadOnlyList<StaticGradient> gradients)
     {
         this.SharedElements = shared;
         this.PartialElements = partial;
         this.SampleElements = sample;
         this.ScratchElements = scratch;
         this.Logits = logits;
+        this.Features = features;
         this.Gradients = gradients;
     }
 
@@ -73,8 +75,14 @@ public abstract class StaticProgram
     /// <summary>Where the logits (B, classes) are.</summary>
     public StaticPlace Logits { get; }
 
+    /// <summary>Where what the head reads, (B, width), is after a forward pass; of no length in a training step.</summary>
+    public StaticPlace Features { get; }
+
     /// <summary>Where the gradients are.</summary>
     public IReadOnlyList<StaticGradient> Gradients { get; }
+
+    /// <summary>Whether there is a gradient of a parameter.</summary>
+    public bool Differentiates(int parameter) => this.Gradients.Any(gradient => gradient.Parameter == parameter);
 
     /// <summary>Bytes that a run takes at a batch and a number of workers, parameters and images aside: known before anything runs.</summary>
     public long PeakBytes(int batch, int workers) =>

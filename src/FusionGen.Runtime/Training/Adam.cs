@@ -1,3 +1,4 @@
+using FusionGen.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -13,14 +14,9 @@ internal sealed class Adam : Optimizer
     private const double Epsilon = 1e-8;
     private const double VptEpsilon = 1e-6;
 
-    private readonly Tensor[] first;
-    private readonly Tensor[] second;
-
     public Adam(IReadOnlyList<OptimizedParameter> parameters, OptimizerSettings settings)
-        : base(parameters, settings)
+        : base(parameters, settings, "moment1", "moment2")
     {
-        this.first = this.Zeros();
-        this.second = this.Zeros();
     }
 
     private protected override void Step(int index, Parameter parameter, Tensor gradient, long step, double decay)
@@ -30,24 +26,26 @@ internal sealed class Adam : Optimizer
             gradient = gradient.add(parameter, alpha: decay);
         else if (kind == OptimizerKind.AdamW && decay != 0)
             parameter.mul_(1 - (this.LearningRate * decay));
-        this.first[index].mul_(beta1).add_(gradient, alpha: 1 - beta1);
-        this.second[index].mul_(beta2).addcmul_(gradient, gradient, value: 1 - beta2);
+        var (first, second) = (this.BufferOf(0)[index], this.BufferOf(1)[index]);
+        first.mul_(beta1).add_(gradient, alpha: 1 - beta1);
+        second.mul_(beta2).addcmul_(gradient, gradient, value: 1 - beta2);
         var correction1 = 1 - Math.Pow(beta1, step);
         var correction2 = Math.Sqrt(1 - Math.Pow(beta2, step));
         var rate = this.LearningRate / correction1;
-        var denominator = this.second[index].sqrt();
+        var denominator = second.sqrt();
         if (kind == OptimizerKind.VptAdamW)
         {
-            parameter.addcdiv_(this.first[index], denominator.add_(VptEpsilon), value: -rate * correction2);
+            parameter.addcdiv_(first, denominator.add_(VptEpsilon), value: -rate * correction2);
             if (decay != 0)
                 parameter.mul_(1 - (this.LearningRate * decay));
         }
         else
         {
-            parameter.addcdiv_(this.first[index], denominator.div_(correction2).add_(Epsilon), value: -rate);
+            parameter.addcdiv_(first, denominator.div_(correction2).add_(Epsilon), value: -rate);
         }
     }
 
-    private protected override IEnumerable<(string Kind, Tensor Value)> Buffers(int index) =>
-        [("moment1", this.first[index]), ("moment2", this.second[index])];
+    private protected override void Step(Span<float> weights, ReadOnlySpan<float> gradients, long step, ReadOnlySpan<Range> decayed) => Optimizers.Adam(
+        this.Settings.Kind switch { OptimizerKind.AdamW => AdamKind.AdamW, OptimizerKind.Adam => AdamKind.Adam, _ => AdamKind.VptAdamW },
+        weights, gradients, this.BufferOf(0).Span, this.BufferOf(1).Span, step, this.LearningRate, this.Settings.Beta1, this.Settings.Beta2, this.Settings.WeightDecay, decayed);
 }

@@ -18,7 +18,7 @@ public sealed record Evaluation(double Loss, IReadOnlyList<int> Correct, IReadOn
     public double MeanPerClass => Enumerable.Range(0, this.Count.Count).Where(c => this.Count[c] > 0)
         .Select(c => this.Correct[c] / (double)this.Count[c]).DefaultIfEmpty(0).Average();
 
-    /// <summary>Evaluates logits of a split; the order of samples does not matter. Reads the device once, at the end.</summary>
+    /// <summary>Evaluates logits of a split; the order of samples does not matter. Reads the device at the end.</summary>
     /// <param name="forward">Logits (B, classes) of images.</param>
     /// <param name="batches">The split; its epoch 0 under seed 0 is used.</param>
     /// <param name="network">Says device, type and number of classes.</param>
@@ -30,39 +30,46 @@ public sealed record Evaluation(double Loss, IReadOnlyList<int> Correct, IReadOn
         ArgumentNullException.ThrowIfNull(network);
         using var guard = no_grad();
         using var scope = NewDisposeScope();
-        var (losses, predictions, labels) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
+        var read = new List<(Tensor Logits, Tensor Labels)>();
         foreach (var batch in batches.On(network, seed: 0, epoch: 0))
         {
             cancellation.ThrowIfCancellationRequested();
             using var inner = NewDisposeScope();
             using var owned = batch;
-            var logits = forward(batch.Images);
-            losses.Add((nn.functional.cross_entropy(logits, batch.Labels).to(ScalarType.Float64) * batch.Size).MoveToOuterDisposeScope());
-            predictions.Add(logits.argmax(1).MoveToOuterDisposeScope());
-            labels.Add(batch.Labels.clone().MoveToOuterDisposeScope());
+            read.Add((forward(batch.Images).MoveToOuterDisposeScope(), batch.Labels.clone().MoveToOuterDisposeScope()));
         }
-        return losses.Count == 0
-            ? new Evaluation(0, new int[network.Plan.Classes], new int[network.Plan.Classes])
-            : Of(stack(losses).sum() / (double)labels.Sum(batch => batch.shape[0]), cat(predictions), cat(labels), network.Plan.Classes);
+        var tally = new Tally(network.Plan.Classes);
+        foreach (var (logits, labels) in read)
+            tally.Add(logits.to(ScalarType.Float64, CPU).data<double>().ToArray(), Array.ConvertAll(labels.cpu().data<long>().ToArray(), label => (int)label));
+        return tally.Evaluation;
     }
+}
 
-    /// <summary>Counts predictions.</summary>
-    /// <param name="loss">Mean cross-entropy, a scalar.</param>
-    /// <param name="predictions">Predicted classes (N).</param>
-    /// <param name="labels">True classes (N).</param>
-    /// <param name="classes">How many classes there are.</param>
-    internal static Evaluation Of(Tensor loss, Tensor predictions, Tensor labels, int classes)
+/// <summary>Counts what logits say of images.</summary>
+internal sealed class Tally(int classes)
+{
+    private readonly int[] correct = new int[classes];
+    private readonly int[] count = new int[classes];
+    private double loss;
+
+    /// <summary>What they came to.</summary>
+    public Evaluation Evaluation => new(this.loss / Math.Max(1, this.count.Sum()), this.correct, this.count);
+
+    /// <summary>Adds logits (B, classes) of images; of equals, the first class is what they say.</summary>
+    public void Add(ReadOnlySpan<double> logits, ReadOnlySpan<int> labels)
     {
-        using var scope = NewDisposeScope();
-        var (correct, count) = (new int[classes], new int[classes]);
-        var predicted = predictions.cpu().data<long>().ToArray();
-        var actual = labels.cpu().data<long>().ToArray();
-        for (var i = 0; i < actual.Length; i++)
+        foreach (var label in labels)
         {
-            count[actual[i]]++;
-            if (predicted[i] == actual[i])
-                correct[actual[i]]++;
+            var (winner, sum) = (0, 0.0);
+            for (var i = 1; i < classes; i++)
+                winner = logits[i] > logits[winner] ? i : winner;
+            for (var i = 0; i < classes; i++)
+                sum += Math.Exp(logits[i] - logits[winner]);
+            // The difference first: both may be large where the loss is small.
+            this.loss += logits[winner] - logits[label] + Math.Log(sum);
+            this.count[label]++;
+            this.correct[label] += winner == label ? 1 : 0;
+            logits = logits[classes..];
         }
-        return new Evaluation(loss.to(ScalarType.Float64).cpu().item<double>(), correct, count);
     }
 }

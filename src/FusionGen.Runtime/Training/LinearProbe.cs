@@ -1,4 +1,5 @@
 using System.Globalization;
+using FusionGen.Kernels;
 using static TorchSharp.torch;
 
 namespace FusionGen.Training;
@@ -12,8 +13,8 @@ public sealed record ProbeResult(double LearningRate, double WeightDecay, Evalua
 
 /// <summary>
 /// A linear probe by VPT's protocol (Jia et al. 2022): SGD with momentum 0.9 over 100 epochs, 10 of them warm-up, on a grid of learning rates and decays;
-/// the last epoch's validation accuracy chooses, of equals the smaller rate. Features are computed once, and the whole grid trains
-/// side by side as the columns of one matrix.
+/// the last epoch's validation accuracy chooses, of equals the smaller rate. Features are computed once, and the decays of a rate train
+/// side by side as the rows of one matrix.
 /// </summary>
 public static class LinearProbe
 {
@@ -26,7 +27,7 @@ public static class LinearProbe
     private static readonly double[] Decays = [0.01, 0.001, 0.0001, 0];
 
     /// <summary>Probes a network's features.</summary>
-    /// <param name="network">A network without prompts or operators: its <see cref="FusionNetwork.Features"/> are probed as they are.</param>
+    /// <param name="network">A network without prompts or operators: what its head reads is probed as it is.</param>
     /// <param name="train">The split to learn from; images as in its first epoch.</param>
     /// <param name="validation">The split that chooses.</param>
     /// <param name="test">The split to report on.</param>
@@ -35,88 +36,99 @@ public static class LinearProbe
     public static ProbeResult Run(FusionNetwork network, IBatches train, IBatches validation, IBatches? test, long seed, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(network);
-        using var guard = no_grad();
-        using var scope = NewDisposeScope();
-        var (features, labels) = Cache(network, train, seed, cancellation);
-        var (weight, bias) = Fit(features, labels, network.Plan.Classes, seed, cancellation);
-        var (validationFeatures, validationLabels) = Cache(network, validation, seed, cancellation);
-        var accuracies = Enumerable.Range(0, Rates.Length * Decays.Length)
-            .Select(run => Evaluate(validationFeatures, validationLabels, weight, bias, run, network.Plan.Classes)).ToList();
-        var winner = Enumerable.Range(0, accuracies.Count).OrderByDescending(run => accuracies[run].Top1).ThenBy(Rate).ThenBy(run => run).First();
-        Evaluation? tested = null;
-        if (test is not null)
-        {
-            var (testFeatures, testLabels) = Cache(network, test, seed, cancellation);
-            tested = Evaluate(testFeatures, testLabels, weight, bias, winner, network.Plan.Classes);
-        }
-        return new ProbeResult(Rate(winner), Decay(winner), accuracies[winner], tested);
+        var learnt = Samples.Of(network, train, seed, cancellation);
+        var heads = new Head[Rates.Length * Decays.Length];
+        // The runs of a rate share their products; whoever computes them, they are the same.
+        Parallel.For(0, Rates.Length, new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = get_num_threads() }, rate =>
+            Fit(learnt, network.Plan.Classes, Rates[rate], seed, cancellation).CopyTo(heads, rate * Decays.Length));
+        var chooses = Samples.Of(network, validation, seed, cancellation);
+        var accuracies = Array.ConvertAll(heads, head => head.Evaluate(chooses));
+        var winner = Enumerable.Range(0, heads.Length).OrderByDescending(run => accuracies[run].Top1).ThenBy(run => heads[run].Rate).ThenBy(run => run).First();
+        var tested = test is null ? null : heads[winner].Evaluate(Samples.Of(network, test, seed, cancellation));
+        return new ProbeResult(heads[winner].Rate, heads[winner].Decay, accuracies[winner], tested);
     }
 
-    private static double Rate(int run) => Rates[run / Decays.Length];
-
-    private static double Decay(int run) => Decays[run % Decays.Length];
-
-    private static (Tensor Features, Tensor Labels) Cache(FusionNetwork network, IBatches batches, long seed, CancellationToken cancellation)
+    /// <summary>Trains the heads of a rate, one for every decay, as the rows of one matrix.</summary>
+    private static Head[] Fit(Samples samples, int classes, double rate, long seed, CancellationToken cancellation)
     {
-        var (features, labels) = (new List<Tensor>(), new List<Tensor>());
-        foreach (var batch in batches.On(network, seed, epoch: 0))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            using var scope = NewDisposeScope();
-            using var owned = batch;
-            features.Add(network.Features(batch.Images, network.Table).MoveToOuterDisposeScope());
-            labels.Add(batch.Labels.clone().MoveToOuterDisposeScope());
-        }
-        if (features.Count == 0)
-            throw new FusionException("a linear probe needs images; one of the splits is empty", ExitCode.Data);
-        return (cat(features), cat(labels));
-    }
-
-    /// <summary>Weights (width, runs × classes) and biases (1, runs × classes) of every point of the grid.</summary>
-    private static (Tensor Weight, Tensor Bias) Fit(Tensor features, Tensor labels, int classes, long seed, CancellationToken cancellation)
-    {
-        var (samples, width, runs) = ((int)features.shape[0], features.shape[1], Rates.Length * Decays.Length);
-        var targets = labels.unsqueeze(1).eq(arange(classes, device: features.device)).to(features.dtype);
-        var rates = PerColumn(run => Rate(run) * BatchSize / 256, classes, features);
-        var decays = PerColumn(Decay, classes, features);
-        var weight = zeros(width, runs * classes, dtype: features.dtype, device: features.device);
-        var bias = zeros(1, runs * classes, dtype: features.dtype, device: features.device);
-        var (weightMomentum, biasMomentum) = (weight.clone(), bias.clone());
+        var (width, rows) = (samples.Width, Decays.Length * classes);
+        var (weight, bias) = (new float[rows * width], new float[rows]);
+        var (weightGradient, biasGradient) = (new float[weight.Length], new float[rows]);
+        var (weightMomentum, biasMomentum) = (new float[weight.Length], new float[rows]);
+        var (inputs, errors) = (new float[BatchSize * width], new float[BatchSize * rows]);
+        var order = new int[samples.Count];
         for (var epoch = 0; epoch < Epochs; epoch++)
         {
             cancellation.ThrowIfCancellationRequested();
-            using var epochScope = NewDisposeScope();
-            var rate = rates * Schedule.LearningRate(1, epoch, Epochs, Warmup);
-            var order = Enumerable.Range(0, samples).Select(i => (long)i).ToArray();
+            var now = rate * BatchSize / 256 * Schedule.LearningRate(1, epoch, Epochs, Warmup);
+            for (var i = 0; i < order.Length; i++)
+                order[i] = i;
             SplitMix.For(seed, string.Create(CultureInfo.InvariantCulture, $"linear-probe.{epoch}")).Shuffle(order.AsSpan());
-            var permutation = tensor(order).to(features.device);
-            for (var from = 0; from < samples; from += BatchSize)
+            for (var from = 0; from < order.Length; from += BatchSize)
             {
-                using var scope = NewDisposeScope();
-                var size = Math.Min(BatchSize, samples - from);
-                var chosen = permutation.narrow(0, from, size);
-                var inputs = features.index_select(0, chosen);
-                var error = (inputs.matmul(weight).add_(bias).view(size, runs, classes).softmax(2) - targets.index_select(0, chosen).unsqueeze(1))
-                    .view(size, runs * classes).div_(size);
-                weightMomentum.mul_(Momentum).add_(inputs.t().matmul(error)).add_(weight * decays);
-                biasMomentum.mul_(Momentum).add_(error.sum(0, keepdim: true));
-                weight.sub_(weightMomentum * rate);
-                bias.sub_(biasMomentum * rate);
+                var chosen = order.AsSpan(from, Math.Min(BatchSize, order.Length - from));
+                for (var i = 0; i < chosen.Length; i++)
+                    samples.Features.AsSpan(chosen[i] * width, width).CopyTo(inputs.AsSpan(i * width));
+                var error = errors.AsSpan(0, chosen.Length * rows);
+                Elementwise.Copy(bias, error);
+                Gemm.Multiply(chosen.Length, rows, width, new MatrixView(inputs, width), new MatrixView(weight, width, transposed: true), error, rows, beta: 1);
+                Softmax.Rows(chosen.Length * Decays.Length, error, error);
+                for (var at = 0; at < chosen.Length * Decays.Length; at++)
+                    error[(at * classes) + samples.Labels[chosen[at / Decays.Length]]] -= 1;
+                Elementwise.Scale(error, 1f / chosen.Length, error);
+                Gemm.Multiply(rows, width, chosen.Length, new MatrixView(error, rows, transposed: true), new MatrixView(inputs, width), weightGradient, width);
+                biasGradient.AsSpan().Clear();
+                Elementwise.SumInto(error, biasGradient);
+                for (var run = 0; run < Decays.Length; run++)
+                {
+                    var part = (run * classes * width)..((run + 1) * classes * width);
+                    Optimizers.Sgd(weight.AsSpan(part), weightGradient.AsSpan(part), weightMomentum.AsSpan(part), now, Momentum, Decays[run], [Range.All]);
+                }
+                Optimizers.Sgd(bias, biasGradient, biasMomentum, now, Momentum, 0, default);
             }
         }
-        return (weight, bias);
+        return [.. Decays.Select((decay, run) => new Head(rate, decay, weight[(run * classes * width)..((run + 1) * classes * width)], bias[(run * classes)..((run + 1) * classes)]))];
     }
 
-    private static Tensor PerColumn(Func<int, double> value, int classes, Tensor like)
+    /// <summary>A split as what the head reads of it.</summary>
+    /// <param name="Features">(samples, width).</param>
+    /// <param name="Labels">(samples).</param>
+    private sealed record Samples(float[] Features, int[] Labels)
     {
-        var columns = Enumerable.Range(0, Rates.Length * Decays.Length).SelectMany(run => Enumerable.Repeat(value(run), classes)).ToArray();
-        return tensor(columns, [1, columns.Length]).to(like.dtype, like.device);
+        public int Count => this.Labels.Length;
+
+        public int Width => this.Features.Length / this.Count;
+
+        public static Samples Of(FusionNetwork network, IBatches batches, long seed, CancellationToken cancellation)
+        {
+            using var guard = no_grad();
+            var (features, labels) = (new List<float>(), new List<int>());
+            foreach (var batch in batches.On(network, seed, epoch: 0))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                using var scope = NewDisposeScope();
+                using var owned = batch;
+                features.AddRange(network.Features(batch.Images).to(ScalarType.Float32, CPU).data<float>().ToArray());
+                labels.AddRange(Array.ConvertAll(batch.Labels.cpu().data<long>().ToArray(), label => (int)label));
+            }
+            return labels.Count > 0
+                ? new Samples([.. features], [.. labels])
+                : throw new FusionException("a linear probe needs images; one of the splits is empty", ExitCode.Data);
+        }
     }
 
-    private static Evaluation Evaluate(Tensor features, Tensor labels, Tensor weight, Tensor bias, int run, int classes)
+    /// <summary>A point of the grid, trained.</summary>
+    private sealed record Head(double Rate, double Decay, float[] Weight, float[] Bias)
     {
-        using var scope = NewDisposeScope();
-        var logits = features.matmul(weight.narrow(1, (long)run * classes, classes)) + bias.narrow(1, (long)run * classes, classes);
-        return Evaluation.Of(nn.functional.cross_entropy(logits, labels), logits.argmax(1), labels, classes);
+        public Evaluation Evaluate(Samples samples)
+        {
+            var classes = this.Bias.Length;
+            var logits = new float[samples.Count * classes];
+            Elementwise.Copy(this.Bias, logits);
+            Gemm.Multiply(samples.Count, classes, samples.Width, new MatrixView(samples.Features, samples.Width), new MatrixView(this.Weight, samples.Width, transposed: true), logits, classes, beta: 1);
+            var tally = new Tally(classes);
+            tally.Add(Array.ConvertAll(logits, logit => (double)logit), samples.Labels);
+            return tally.Evaluation;
+        }
     }
 }

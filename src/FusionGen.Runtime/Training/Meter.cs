@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -8,27 +9,28 @@ namespace FusionGen.Training;
 /// Sums figures over an epoch. On an accelerator they stay there for a while, so that reading them does not stop it at every step;
 /// a figure that is no longer a number ends the run when it is read.
 /// </summary>
-internal sealed class Meter : IDisposable
+public sealed class Meter : IDisposable
 {
     private const int StepsBetweenReadings = 20;
 
     private readonly int stride;
     private readonly double[] sums;
+    private readonly double[] last;
     private readonly List<(Tensor Figures, int Samples)> pending = [];
 
     /// <summary>A meter of so many figures per step, computed on a device.</summary>
-    public Meter(int figures, Device device)
+    internal Meter(int figures, Device device)
     {
         this.sums = new double[figures + 1];
         this.stride = device.type == DeviceType.CPU ? 1 : StepsBetweenReadings;
-        this.Last = new double[figures];
+        this.last = new double[figures];
     }
 
-    /// <summary>The figures of the last step that was read.</summary>
-    public double[] Last { get; private set; }
+    /// <summary>The figures of the last step that was read; on the CPU, of the last step.</summary>
+    public IReadOnlyList<double> Last => this.last;
 
     /// <summary>Weighted sums, then the sum of the weights: what a checkpoint keeps.</summary>
-    public double[] Sums
+    internal double[] Sums
     {
         get
         {
@@ -43,7 +45,7 @@ internal sealed class Meter : IDisposable
     /// figures on an accelerator are checked when the meter reads them.
     /// </summary>
     /// <exception cref="DivergedException">One is not finite.</exception>
-    public static void Check(params ReadOnlySpan<Tensor> scalars)
+    internal static void Check(params ReadOnlySpan<Tensor> scalars)
     {
         foreach (var scalar in scalars)
         {
@@ -57,7 +59,7 @@ internal sealed class Meter : IDisposable
 
     /// <summary>Adds the figures of a step, scalars, weighted by its samples.</summary>
     /// <exception cref="DivergedException">A figure of this or an earlier step is not finite.</exception>
-    public void Add(int samples, params ReadOnlySpan<Tensor> figures)
+    internal void Add(int samples, params ReadOnlySpan<Tensor> figures)
     {
         using (no_grad())
         using (NewDisposeScope())
@@ -93,7 +95,21 @@ internal sealed class Meter : IDisposable
         this.pending.Clear();
     }
 
-    private static void Check(double value)
+    /// <summary>Adds the figures of a step, weighted by its samples.</summary>
+    /// <exception cref="DivergedException">One is not finite.</exception>
+    internal void Add(int samples, params ReadOnlySpan<double> figures)
+    {
+        figures.CopyTo(this.last);
+        for (var i = 0; i < figures.Length; i++)
+        {
+            Check(figures[i]);
+            this.sums[i] += figures[i] * samples;
+        }
+        this.sums[^1] += samples;
+    }
+
+    /// <summary>Ends the run if a number is not finite.</summary>
+    internal static void Check(double value)
     {
         if (!double.IsFinite(value))
             throw new DivergedException(value);
@@ -104,13 +120,7 @@ internal sealed class Meter : IDisposable
         foreach (var (figures, samples) in this.pending)
         {
             using var local = figures.cpu();
-            this.Last = local.data<double>().ToArray();
-            for (var i = 0; i < this.Last.Length; i++)
-            {
-                Check(this.Last[i]);
-                this.sums[i] += this.Last[i] * samples;
-            }
-            this.sums[^1] += samples;
+            this.Add(samples, MemoryMarshal.Cast<byte, double>(local.bytes));
         }
         this.Dispose();
     }

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
+using FusionGen.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -18,13 +20,17 @@ public sealed record OptimizedParameter(string Name, Parameter Value, bool Decay
 public abstract class Optimizer : IDisposable
 {
     private readonly long[] steps;
+    private readonly Range[] decayed;
+    private readonly (string Kind, Buffer Buffer)[] buffers;
 
-    private protected Optimizer(IReadOnlyList<OptimizedParameter> parameters, OptimizerSettings settings)
+    private protected Optimizer(IReadOnlyList<OptimizedParameter> parameters, OptimizerSettings settings, params ReadOnlySpan<string> kinds)
     {
         this.Parameters = parameters;
         this.Settings = settings;
         this.LearningRate = settings.LearningRate;
         this.steps = new long[parameters.Count];
+        this.decayed = Ranges(parameters);
+        this.buffers = [.. kinds.ToArray().Select(kind => (kind, new Buffer(parameters)))];
     }
 
     /// <summary>What is optimized.</summary>
@@ -60,12 +66,49 @@ public abstract class Optimizer : IDisposable
         }
     }
 
+    /// <summary>The same step over parameters and gradients that lie one after another, in float32: nothing is allocated.</summary>
+    /// <param name="weights">The values of <see cref="Parameters"/>, in order.</param>
+    /// <param name="gradients">Their gradients; untouched.</param>
+    internal void Step(Span<float> weights, ReadOnlySpan<float> gradients)
+    {
+        foreach (ref var count in this.steps.AsSpan())
+            count++;
+        if (this.steps.Length > 0)
+            this.Step(weights, gradients, this.steps[0], this.decayed);
+    }
+
+    /// <summary>Where <see cref="VirtualStep(int, Tensor)"/> would take all parameters that lie one after another, in float32.</summary>
+    /// <param name="weights">The values of <see cref="Parameters"/>, in order; on return, where they would go.</param>
+    /// <param name="gradients">Their gradients; on return they may hold anything.</param>
+    internal void VirtualStep(Span<float> weights, Span<float> gradients) => this.VirtualStep(weights, gradients, this.decayed);
+
     /// <summary>
     /// Where one step of descent at <see cref="LearningRate"/> would take parameter <paramref name="index"/>, differentiable in the gradient;
     /// what an unrolled search step evaluates (METHOD: w′). For SGD with momentum and decay, as DARTS; for the Adam family
     /// plain descent, as the released code of prompt-fusion discovery.
     /// </summary>
     public virtual Tensor VirtualStep(int index, Tensor gradient) => this.Parameters[index].Value - (gradient * this.LearningRate);
+
+    /// <summary>Hands gradients to who wants to see them, by the parameters' names.</summary>
+    internal void Show(string kind, IReadOnlyList<Tensor?> gradients, Action<string, Tensor> trace)
+    {
+        for (var i = 0; i < gradients.Count; i++)
+        {
+            if (gradients[i] is { } gradient)
+                trace($"{kind}.{this.Parameters[i].Name}", gradient);
+        }
+    }
+
+    /// <summary>The same of gradients that lie one after another.</summary>
+    internal void Show(string kind, ReadOnlySpan<float> gradients, Action<string, Tensor> trace)
+    {
+        foreach (var (name, value, _) in this.Parameters)
+        {
+            using var gradient = tensor(gradients[..(int)value.numel()].ToArray(), value.shape);
+            trace($"{kind}.{name}", gradient);
+            gradients = gradients[(int)value.numel()..];
+        }
+    }
 
     /// <summary>Everything a later run needs to continue to the bit, as tensors by name.</summary>
     /// <remarks>The tensors belong to the optimizer, but for <c>steps</c>, which belongs to the caller.</remarks>
@@ -74,8 +117,8 @@ public abstract class Optimizer : IDisposable
         yield return new($"{prefix}.steps", tensor(this.steps));
         for (var i = 0; i < this.Parameters.Count; i++)
         {
-            foreach (var (kind, value) in this.Buffers(i))
-                yield return new($"{prefix}.{kind}.{this.Parameters[i].Name}", value);
+            foreach (var (kind, buffer) in this.buffers)
+                yield return new($"{prefix}.{kind}.{this.Parameters[i].Name}", buffer[i]);
         }
     }
 
@@ -94,10 +137,10 @@ public abstract class Optimizer : IDisposable
         }
         for (var i = 0; i < this.Parameters.Count; i++)
         {
-            foreach (var (kind, value) in this.Buffers(i))
+            foreach (var (kind, buffer) in this.buffers)
             {
                 using var saved = read($"{prefix}.{kind}.{this.Parameters[i].Name}");
-                value.copy_(saved);
+                buffer[i].copy_(saved);
             }
         }
     }
@@ -109,28 +152,77 @@ public abstract class Optimizer : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>The state of a kind, in the order they were asked for.</summary>
+    private protected Buffer BufferOf(int kind) => this.buffers[kind].Buffer;
+
     /// <summary>The step of one parameter; runs without gradients, in a scope of its own.</summary>
     private protected abstract void Step(int index, Parameter parameter, Tensor gradient, long step, double decay);
 
-    /// <summary>The state of one parameter, by kind.</summary>
-    private protected abstract IEnumerable<(string Kind, Tensor Value)> Buffers(int index);
+    /// <inheritdoc cref="VirtualStep(Span{float}, Span{float})"/>
+    private protected virtual void VirtualStep(Span<float> weights, Span<float> gradients, ReadOnlySpan<Range> decayed) =>
+        Optimizers.Sgd(weights, gradients, default, this.LearningRate, 0, 0, default);
 
-    /// <summary>A zero tensor per parameter that no scope disposes.</summary>
-    private protected Tensor[] Zeros()
-    {
-        using var guard = no_grad();
-        return [.. this.Parameters.Select(parameter => zeros([.. parameter.Value.shape], dtype: parameter.Value.dtype, device: parameter.Value.device).DetachFromDisposeScope())];
-    }
+    /// <summary>The step of all parameters, one after another.</summary>
+    private protected abstract void Step(Span<float> weights, ReadOnlySpan<float> gradients, long step, ReadOnlySpan<Range> decayed);
 
     /// <summary>Frees the state.</summary>
     protected virtual void Dispose(bool disposing)
     {
         if (!disposing)
             return;
-        for (var i = 0; i < this.Parameters.Count; i++)
+        foreach (var (_, buffer) in this.buffers)
+            buffer.Dispose();
+    }
+
+    /// <summary>Where the parameters that decay lie when all lie one after another.</summary>
+    private static Range[] Ranges(IReadOnlyList<OptimizedParameter> parameters)
+    {
+        var ranges = new List<Range>();
+        var at = 0;
+        foreach (var (_, value, decays) in parameters)
         {
-            foreach (var (_, value) in this.Buffers(i))
-                value.Dispose();
+            var end = at + (int)value.numel();
+            if (decays && ranges.Count > 0 && ranges[^1].End.Value == at)
+                ranges[^1] = ranges[^1].Start..end;
+            else if (decays)
+                ranges.Add(at..end);
+            at = end;
+        }
+        return [.. ranges];
+    }
+
+    /// <summary>A number per number of the parameters, zero at first: one tensor, and a view of it per parameter. No scope disposes them.</summary>
+    private protected sealed class Buffer : IDisposable
+    {
+        private readonly Tensor all;
+        private readonly Tensor[] parts;
+
+        public Buffer(IReadOnlyList<OptimizedParameter> parameters)
+        {
+            using var guard = no_grad();
+            var like = parameters.Count > 0 ? parameters[0].Value : null;
+            this.all = zeros(parameters.Sum(parameter => parameter.Value.numel()), dtype: like?.dtype ?? ScalarType.Float32, device: like?.device).DetachFromDisposeScope();
+            this.parts = new Tensor[parameters.Count];
+            var at = 0L;
+            for (var i = 0; i < this.parts.Length; i++)
+            {
+                using var part = this.all.narrow(0, at, parameters[i].Value.numel());
+                this.parts[i] = part.view(parameters[i].Value.shape).DetachFromDisposeScope();
+                at += parameters[i].Value.numel();
+            }
+        }
+
+        /// <summary>All of it, where it lies in memory as float32.</summary>
+        public Span<float> Span => MemoryMarshal.Cast<byte, float>(this.all.bytes);
+
+        /// <summary>A parameter's.</summary>
+        public Tensor this[int index] => this.parts[index];
+
+        public void Dispose()
+        {
+            foreach (var part in this.parts)
+                part.Dispose();
+            this.all.Dispose();
         }
     }
 }

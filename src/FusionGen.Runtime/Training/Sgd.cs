@@ -1,3 +1,4 @@
+using FusionGen.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -6,19 +7,28 @@ namespace FusionGen.Training;
 /// <summary>Stochastic gradient descent with momentum (no dampening, not Nesterov's) and decay in the gradient.</summary>
 internal sealed class Sgd : Optimizer
 {
-    private readonly Tensor[] momentum;
+    private readonly bool hasMomentum;
 
     public Sgd(IReadOnlyList<OptimizedParameter> parameters, OptimizerSettings settings)
-        : base(parameters, settings) => this.momentum = settings.Momentum == 0 ? [] : this.Zeros();
+        : base(parameters, settings, settings.Momentum == 0 ? [] : ["momentum"]) => this.hasMomentum = settings.Momentum != 0;
 
     /// <inheritdoc/>
     public override Tensor VirtualStep(int index, Tensor gradient)
     {
         var (_, value, decays) = this.Parameters[index];
         var direction = decays && this.Settings.WeightDecay != 0 ? gradient.add(value, alpha: this.Settings.WeightDecay) : gradient;
-        if (this.momentum.Length > 0)
-            direction = direction.add(this.momentum[index], alpha: this.Settings.Momentum);
+        if (this.hasMomentum)
+            direction = direction.add(this.BufferOf(0)[index], alpha: this.Settings.Momentum);
         return value - (direction * this.LearningRate);
+    }
+
+    /// <inheritdoc/>
+    private protected override void VirtualStep(Span<float> weights, Span<float> gradients, ReadOnlySpan<Range> decayed)
+    {
+        // The momentum stays: it is added to the gradient beforehand.
+        if (this.hasMomentum)
+            Elementwise.Scale(this.BufferOf(0).Span, (float)this.Settings.Momentum, gradients, accumulate: true);
+        Optimizers.Sgd(weights, gradients, default, this.LearningRate, 0, this.Settings.WeightDecay, decayed);
     }
 
     // The first buffer of torch.optim.SGD is the gradient itself; from a buffer of zeros that is the same number.
@@ -26,11 +36,11 @@ internal sealed class Sgd : Optimizer
     {
         if (decay != 0)
             gradient = gradient.add(parameter, alpha: decay);
-        if (this.momentum.Length > 0)
-            gradient = this.momentum[index].mul_(this.Settings.Momentum).add_(gradient);
+        if (this.hasMomentum)
+            gradient = this.BufferOf(0)[index].mul_(this.Settings.Momentum).add_(gradient);
         parameter.add_(gradient, alpha: -this.LearningRate);
     }
 
-    private protected override IEnumerable<(string Kind, Tensor Value)> Buffers(int index) =>
-        this.momentum.Length == 0 ? [] : [("momentum", this.momentum[index])];
+    private protected override void Step(Span<float> weights, ReadOnlySpan<float> gradients, long step, ReadOnlySpan<Range> decayed) =>
+        Optimizers.Sgd(weights, gradients, this.hasMomentum ? this.BufferOf(0).Span : default, this.LearningRate, this.Settings.Momentum, this.Settings.WeightDecay, decayed);
 }

@@ -25,9 +25,7 @@ public sealed class Trainer : IDisposable
     private readonly TrainSettings settings;
     private readonly RunContext context;
     private readonly int epochsBefore;
-    private readonly Optimizer optimizer;
-    private readonly Tensor[] tuned;
-    private readonly Meter meter;
+    private readonly WeightSteps steps;
     private readonly Dictionary<string, Tensor> best;
     private readonly string fingerprint;
     private readonly Stopwatch watch = new();
@@ -54,10 +52,8 @@ public sealed class Trainer : IDisposable
         (this.network, this.train, this.validation, this.settings, this.context) = (network, train, validation, settings, context);
         this.epochsBefore = epochsBefore;
         var names = network.Specs.Where(spec => spec.IsTuned).Select(spec => spec.Name).ToList();
-        this.tuned = [.. network.Tuned()];
-        this.optimizer = Optimizer.Create(settings.Optimizer, [.. names.Select(name => new OptimizedParameter(name, network[name], Decays(settings.Optimizer, name)))]);
+        this.steps = WeightSteps.Of(network, settings.Optimizer, settings.Clip, name => Decays(settings.Optimizer, name));
         this.best = names.ToDictionary(name => name, name => network[name].detach().clone().DetachFromDisposeScope(), StringComparer.Ordinal);
-        this.meter = new Meter(2, network.Location);
         var policy = network is FusionModel model ? string.Join(' ', model.Policy) : "";
         this.fingerprint = string.Create(CultureInfo.InvariantCulture, $"phase=train\nspec={network.Plan.SpecHash}\npolicy={policy}\nsettings={settings}\nepochs before={epochsBefore}\nseed={context.Seed}\nbackbone={context.Backbone}\ntype={network.DataType}\nengine={network.Engine}\ntraining batches={train.Count}\nvalidation batches={validation.Count}");
     }
@@ -92,8 +88,7 @@ public sealed class Trainer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        this.optimizer.Dispose();
-        this.meter.Dispose();
+        this.steps.Dispose();
         foreach (var tensor in this.best.Values)
             tensor.Dispose();
     }
@@ -104,7 +99,7 @@ public sealed class Trainer : IDisposable
     private void RunEpoch(CancellationToken cancellation)
     {
         var epoch = this.state.Epoch;
-        this.optimizer.LearningRate = Schedule.LearningRate(
+        this.steps.Optimizer.LearningRate = Schedule.LearningRate(
             this.settings.Optimizer.LearningRate,
             this.epochsBefore + epoch,
             this.epochsBefore + this.settings.Epochs,
@@ -136,17 +131,9 @@ public sealed class Trainer : IDisposable
 
     private void Step(Batch batch)
     {
-        using var scope = NewDisposeScope();
         try
         {
-            var (loss, logits) = this.network.Loss(batch.Images, batch.Labels, this.network.Table);
-            Meter.Check(loss);
-            var gradients = Gradients.Of(loss, this.tuned);
-            if (this.settings.Clip > 0)
-                Gradients.Clip(gradients, this.settings.Clip);
-            this.optimizer.Step(gradients);
-            using var guard = no_grad();
-            this.meter.Add(batch.Size, loss, logits.argmax(1).eq(batch.Labels).sum() / (double)batch.Size);
+            this.steps.Step(batch);
         }
         catch (DivergedException error)
         {
@@ -168,15 +155,15 @@ public sealed class Trainer : IDisposable
         var record = new TrainEpoch
         {
             Epoch = this.state.Epoch,
-            LearningRate = this.optimizer.LearningRate,
-            TrainLoss = this.meter.Mean(0) ?? 0,
-            TrainTop1 = this.meter.Mean(1) ?? 0,
+            LearningRate = this.steps.Optimizer.LearningRate,
+            TrainLoss = this.steps.Figures.Mean(0) ?? 0,
+            TrainTop1 = this.steps.Figures.Mean(1) ?? 0,
             ValidationLoss = evaluation.Loss,
             ValidationTop1 = evaluation.Top1,
             Best = isBest,
             Seconds = seconds - this.state.History.Sum(past => past.Seconds),
         };
-        this.meter.Reset();
+        this.steps.Figures.Reset();
         this.state.History.Add(record);
         this.state = this.state with
         {
@@ -202,7 +189,7 @@ public sealed class Trainer : IDisposable
         var left = ((double)this.settings.Epochs * this.train.Count) - done;
         return new Progress(
             "train", epoch, this.settings.Epochs, step, this.train.Count, this.imagesSeen / Math.Max(1e-9, this.watch.Elapsed.TotalSeconds),
-            this.meter.Last[0], null, this.state.History.Count > 0 ? this.state.History[^1].ValidationTop1 : null, [],
+            this.steps.Figures.Last[0], null, this.state.History.Count > 0 ? this.state.History[^1].ValidationTop1 : null, [],
             TimeSpan.FromSeconds(left * this.Seconds() / Math.Max(1, done)));
     }
 
@@ -237,14 +224,14 @@ public sealed class Trainer : IDisposable
     private void Save()
     {
         if (this.CheckpointPath is { } path)
-            Checkpoint.Write(path, this.fingerprint, this.state with { Seconds = this.Seconds(), Sums = this.meter.Sums }, Json.Default.TrainState, this.Tensors());
+            Checkpoint.Write(path, this.fingerprint, this.state with { Seconds = this.Seconds(), Sums = this.steps.Figures.Sums }, Json.Default.TrainState, this.Tensors());
     }
 
     private IEnumerable<KeyValuePair<string, Tensor>> Tensors() =>
     [
         .. this.best.Select(pair => new KeyValuePair<string, Tensor>(pair.Key, this.network[pair.Key])),
         .. this.best.Select(pair => new KeyValuePair<string, Tensor>($"best.{pair.Key}", pair.Value)),
-        .. this.optimizer.State("optimizer"),
+        .. this.steps.Optimizer.State("optimizer"),
     ];
 
     private void Resume()
@@ -256,13 +243,13 @@ public sealed class Trainer : IDisposable
             return;
         this.state = checkpoint.State(Json.Default.TrainState);
         this.secondsBefore = this.state.Seconds;
-        this.meter.Sums = this.state.Sums;
+        this.steps.Figures.Sums = this.state.Sums;
         foreach (var (name, kept) in this.best)
         {
             checkpoint.ReadInto(name, this.network[name]);
             checkpoint.ReadInto($"best.{name}", kept);
         }
-        this.optimizer.Load("optimizer", checkpoint.Read);
+        this.steps.Optimizer.Load("optimizer", checkpoint.Read);
         this.context.Progress.Note(this.state.Epoch < this.settings.Epochs
             ? string.Create(CultureInfo.InvariantCulture, $"continues {path} in epoch {this.state.Epoch + 1} of {this.settings.Epochs}")
             : $"takes over {path}, which is complete");

@@ -1,0 +1,116 @@
+using FusionGen.Static;
+using static TorchSharp.torch;
+
+namespace FusionGen.Training;
+
+/// <summary>
+/// Steps of what a network tunes: the cross-entropy of a batch, its gradient, clipped, and the optimizer's move; α stays. The network's engine
+/// makes them: the static program on flat memory, or the eager modules under autograd.
+/// </summary>
+public abstract class WeightSteps : IDisposable
+{
+    private protected WeightSteps(FusionNetwork network, Optimizer optimizer, double clip)
+    {
+        (this.Network, this.Optimizer, this.Clip) = (network, optimizer, clip);
+        this.Figures = new Meter(2, network.Location);
+    }
+
+    /// <summary>What moves the weights.</summary>
+    public Optimizer Optimizer { get; }
+
+    /// <summary>Mean cross-entropy and the share of images classified rightly, both before the step.</summary>
+    public Meter Figures { get; }
+
+    /// <summary>
+    /// Sees tensors on their way, by name, without owning them: <c>weights.logits</c>, <c>weights.norm</c> (before clipping),
+    /// <c>weights.gradient.NAME</c> (after clipping).
+    /// </summary>
+    public Action<string, Tensor>? Trace { get; set; }
+
+    private protected FusionNetwork Network { get; }
+
+    private protected double Clip { get; }
+
+    /// <summary>Steps of a network from its present parameters; it must outlive this object.</summary>
+    /// <param name="network">Moved by the steps.</param>
+    /// <param name="settings">The optimizer.</param>
+    /// <param name="clip">Largest norm of the gradient; 0 for no limit.</param>
+    /// <param name="decays">Whether weight decay applies to the parameter of a name; to all if null.</param>
+    public static WeightSteps Of(FusionNetwork network, OptimizerSettings settings, double clip = 0, Func<string, bool>? decays = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(settings);
+        var optimizer = Optimizer.Create(settings, network.Weights.Parameters(network, decays));
+        return network.Training is { } engine ? new StaticWeightSteps(network, engine, optimizer, clip) : new EagerWeightSteps(network, optimizer, clip);
+    }
+
+    /// <summary>One step.</summary>
+    /// <exception cref="FusionException">The loss is not a number; nothing has moved.</exception>
+    public abstract void Step(Batch batch);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        this.Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Frees optimizer and figures.</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (!disposing)
+            return;
+        this.Optimizer.Dispose();
+        this.Figures.Dispose();
+    }
+}
+
+/// <summary>By the static program: no tensors, nothing allocated.</summary>
+internal sealed class StaticWeightSteps(FusionNetwork network, StaticEngine engine, Optimizer optimizer, double clip) : WeightSteps(network, optimizer, clip)
+{
+    private readonly StaticPass pass = engine.NewPass();
+
+    public override void Step(Batch batch)
+    {
+        this.Network.AtOwn(this.pass).On(batch).Run();
+        Meter.Check(this.pass.Loss);
+        var norm = Kernels.Optimizers.Clip(this.pass.WeightGradient, this.Clip);
+        this.Optimizer.Step(this.Network.Weights.Span, this.pass.WeightGradient);
+        this.Figures.Add(batch.Size, this.pass.Loss, this.pass.Correct / (double)batch.Size);
+        if (this.Trace is { } trace)
+            this.Show(trace, norm);
+    }
+
+    private void Show(Action<string, Tensor> trace, double norm)
+    {
+        using var scope = NewDisposeScope();
+        trace("weights.logits", tensor(this.pass.Logits.ToArray(), [this.pass.Batch, this.Network.Plan.Classes]));
+        trace("weights.norm", tensor(norm));
+        this.Optimizer.Show("weights.gradient", this.pass.WeightGradient, trace);
+    }
+}
+
+/// <summary>By the eager modules and autograd: any device, any type.</summary>
+internal sealed class EagerWeightSteps(FusionNetwork network, Optimizer optimizer, double clip) : WeightSteps(network, optimizer, clip)
+{
+    private readonly IReadOnlyList<Tensor> table = network.TableFor(TensorRole.Tuned, TensorRole.Head);
+
+    public override void Step(Batch batch)
+    {
+        using var scope = NewDisposeScope();
+        var logits = this.Network.Forward(batch.Images, this.table);
+        var loss = nn.functional.cross_entropy(logits, batch.Labels);
+        Meter.Check(loss);
+        var gradients = Gradients.Of(loss, [.. this.Optimizer.Parameters.Select(parameter => parameter.Value)]);
+        var norm = this.Clip > 0 || this.Trace is not null ? Gradients.Clip(gradients, this.Clip) : null;
+        this.Optimizer.Step(gradients);
+        if (this.Trace is { } trace)
+        {
+            trace("weights.logits", logits);
+            trace("weights.norm", norm!);
+            this.Optimizer.Show("weights.gradient", gradients, trace);
+        }
+        using var guard = no_grad();
+        this.Figures.Add(batch.Size, loss, logits.argmax(1).eq(batch.Labels).sum() / (double)batch.Size);
+    }
+}
