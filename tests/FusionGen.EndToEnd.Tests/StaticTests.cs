@@ -58,6 +58,39 @@ public sealed class StaticTests
         Assert.That(network.Training!.Bytes, Is.EqualTo(network.Training.Program.PeakBytes(batch, network.Training.Workers)));
     }
 
+    /// <summary>Steps of weights and of α, once warm, take nothing from the collector's heap nor beside it. What the test host takes shows up in some windows, what a step takes would in all.</summary>
+    [Test]
+    public void A_step_allocates_nothing([Values(SearchOrder.First, SearchOrder.SecondFd)] SearchOrder order, [Values(OptimizerKind.AdamW, OptimizerKind.Sgd)] OptimizerKind kind)
+    {
+        var spec = Specs.Tiny();
+        using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
+        Randomize(network);
+        var optimizer = new OptimizerSettings { Kind = kind, LearningRate = 1e-3 };
+        using var steps = new BilevelSteps(network, network.Plan.Search with { Order = order, Optimizer = optimizer, Architecture = optimizer, Clip = 1e-3 }, weightClip: 1e-3);
+        using var batch = Batch(spec, 9, ScalarType.Float32);
+        void Run(int count)
+        {
+            for (var i = 0; i < count; i++)
+            {
+                steps.StepWeights(batch);
+                steps.StepArchitecture(batch, batch);
+            }
+        }
+        Run(5);
+        var (taken, own) = (StaticMemory.Taken, GC.GetAllocatedBytesForCurrentThread());
+        Run(10);
+        Assert.That(GC.GetAllocatedBytesForCurrentThread(), Is.EqualTo(own), "on the thread that steps");
+        var least = long.MaxValue;
+        for (var window = 0; window < 100 && least > 0; window++)
+        {
+            var all = GC.GetTotalAllocatedBytes(precise: true);
+            Run(1);
+            least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - all);
+        }
+        Assert.That(least, Is.Zero, "on any thread");
+        Assert.That(StaticMemory.Taken, Is.EqualTo(taken), "beside the heap");
+    }
+
     /// <summary>Neither the number of workers nor their timing changes a bit.</summary>
     [Test]
     public void Any_number_of_workers_gives_the_same_bits()

@@ -22,7 +22,7 @@ internal sealed class ParameterGroup : IDisposable
     }
 
     /// <summary>Positions in the network's table, ascending.</summary>
-    public IReadOnlyList<int> Indices { get; }
+    public int[] Indices { get; }
 
     /// <summary>Numbers of all of them.</summary>
     public int Elements { get; }

@@ -182,8 +182,11 @@ internal sealed class StaticEngine : IDisposable
         }
         this.Program.RunFinish(Frame(half, 0, 0, this.workers[0], default, default));
         half.Pass.Take(loss / half.Pass.Batch, correct);
-        foreach (var gradient in this.Program.Gradients)
-            half.Pass.Take(gradient, gradient.Place.Arena == StaticArena.Partial ? total.Slice(gradient.Place.Offset, gradient.Place.Length) : half.Shared.Slice(gradient.Place.Offset, gradient.Place.Length));
+        for (var i = 0; i < this.Program.Gradients.Count; i++)
+        {
+            var place = this.Program.Gradients[i].Place;
+            half.Pass.Take(this.Program.Gradients[i], (place.Arena == StaticArena.Partial ? total : half.Shared).Slice(place.Offset, place.Length));
+        }
     }
 
     private static StaticFrame Frame(Half half, int images, int slice, Worker worker, ReadOnlySpan<float> input, Span<float> seed) => new(

@@ -9,7 +9,7 @@ namespace FusionGen.Training;
 public sealed record Batch(Tensor Images, Tensor Labels) : IDisposable
 {
     /// <summary>Samples.</summary>
-    public int Size => (int)this.Labels.shape[0];
+    public int Size => (int)this.Labels.numel();
 
     /// <inheritdoc/>
     public void Dispose()
