@@ -24,7 +24,7 @@ internal sealed class Checkpoint : IDisposable
     /// <param name="state">The document.</param>
     /// <param name="type">How the document is written.</param>
     /// <param name="tensors">The tensors.</param>
-    public static void Write<T>(string path, string fingerprint, T state, JsonTypeInfo<T> type, IEnumerable<KeyValuePair<string, Tensor>> tensors)
+    public static void Write(string path, string fingerprint, object state, JsonTypeInfo type, IEnumerable<KeyValuePair<string, Tensor>> tensors)
     {
         using var scope = NewDisposeScope();
         SafeTensors.Write(path, tensors, new Dictionary<string, string>(StringComparer.Ordinal)
@@ -59,7 +59,7 @@ internal sealed class Checkpoint : IDisposable
     }
 
     /// <summary>The document.</summary>
-    public T State<T>(JsonTypeInfo<T> type)
+    public object State(JsonTypeInfo type)
     {
         try
         {

@@ -97,36 +97,31 @@ public sealed record TrainEpoch
     public required double Seconds { get; init; }
 }
 
-/// <summary>How a search stands between two steps.</summary>
-internal sealed record SearchState
+/// <summary>How a run stands between two steps.</summary>
+internal abstract record RunState
 {
     public int Epoch { get; init; }
 
     public int Step { get; init; }
 
+    public double Seconds { get; init; }
+
+    /// <summary>Of each of the run's meters.</summary>
+    public double[][] Sums { get; init; } = [];
+}
+
+/// <summary>How a search stands between two steps.</summary>
+internal sealed record SearchState : RunState
+{
     /// <summary>Steps of α since the search began; says where the cycle over the validation batches stands.</summary>
     public long ArchitectureSteps { get; init; }
-
-    public double[] WeightSums { get; init; } = [];
-
-    public double[] ArchitectureSums { get; init; } = [];
-
-    public double Seconds { get; init; }
 
     public List<SearchEpoch> History { get; init; } = [];
 }
 
 /// <summary>How a training run stands between two steps.</summary>
-internal sealed record TrainState
+internal sealed record TrainState : RunState
 {
-    public int Epoch { get; init; }
-
-    public int Step { get; init; }
-
-    public double[] Sums { get; init; } = [];
-
-    public double Seconds { get; init; }
-
     public int BestEpoch { get; init; } = -1;
 
     public double BestTop1 { get; init; } = -1;
