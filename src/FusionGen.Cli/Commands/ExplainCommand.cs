@@ -52,7 +52,7 @@ internal sealed class ExplainCommand : ToolCommand
         if (networks.Supernet is not null)
             Candidates(terminal, spec, networks);
         Totals(terminal, spec, networks, policy);
-        Passes(terminal, networks);
+        Passes(terminal, spec, networks);
         terminal.Line("Multiply-adds are of one image's forward pass. Tuned share: prompts, operators and head of backbone plus these. Activations: what a training step keeps for one image, float32. Steps: peak bytes of a training step, by the eager modules and by the static program (with a worker per processor).");
         if (policy is not null)
             terminal.Line($"policy: {string.Join(", ", policy.Choices.Select((choice, layer) => $"{layer} {(choice.Length == 0 ? "-" : choice)}"))}");
@@ -132,7 +132,7 @@ internal sealed class ExplainCommand : ToolCommand
     }
 
     /// <summary>What the static programs save over the graph as it was built.</summary>
-    private static void Passes(Terminal terminal, Networks networks)
+    private static void Passes(Terminal terminal, SpecDocument spec, Networks networks)
     {
         var (name, network) = networks.Model is { } model ? ("found policy", model) : networks.Supernet is { } supernet ? ("supernet", supernet) : ("backbone", networks.Backbone);
         var table = Tables.New($"passes: {name}", "acts", ">multiply-adds saved", ">bytes / image saved", "why not");
@@ -151,6 +151,8 @@ internal sealed class ExplainCommand : ToolCommand
         }
         terminal.Table(table);
         var shared = network.Values.Where(value => !value.Shape.IsPerSample).Sum(value => value.Macs);
+        var prefix = FrozenPrefix.Of(networks.Step(network));
+        terminal.Line($"Before the first tuned value lie {Numbers.Text(prefix.Macs)} multiply-adds an image, the same every epoch (S6): {FrozenPrefix.Blocked(spec.Train.Preprocessing) ?? $"{Numbers.Bytes(prefix.Bytes)} an image would keep their results"}.");
         terminal.Line($"Built into every graph: prompt rows are keys and values only (S1); {Numbers.Text(shared)} multiply-adds depend on parameters alone and are done once a step (S2); only rows that reach the head go on after the last attention (S3); no gradient of or before what is frozen (S7); a mixture is one affine pass and its terms.");
     }
 
