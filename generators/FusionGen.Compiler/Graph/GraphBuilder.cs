@@ -3,14 +3,20 @@ namespace FusionGen.Compiler.Graph;
 /// <summary>A value of the graph: assigned once, typed, with a shape.</summary>
 public sealed class Value
 {
-    internal Value(int id, Op op, IReadOnlyList<Value> inputs, string scope)
+    internal Value(int id, Op op, Value[] inputs, string scope)
     {
         this.Id = id;
         this.Op = op;
         this.Inputs = inputs;
         this.Scope = scope;
-        this.Shape = op.Infer([.. inputs.Select(input => input.Shape)]);
-        this.IsTracked = inputs.Any(input => input.IsTracked) || op is MixtureOp or ParameterOp { Role: not ParameterRole.Frozen };
+        this.IsTracked = op is MixtureOp or ParameterOp { Role: not ParameterRole.Frozen };
+        var shapes = new Shape[inputs.Length];
+        for (var i = 0; i < inputs.Length; i++)
+        {
+            shapes[i] = inputs[i].Shape;
+            this.IsTracked |= inputs[i].IsTracked;
+        }
+        this.Shape = op.Infer(shapes);
     }
 
     /// <summary>Position in the order of creation, which is topological.</summary>
@@ -52,7 +58,7 @@ public sealed class Value
 /// </summary>
 public sealed class GraphBuilder
 {
-    private readonly Dictionary<(Op Op, string Scope, EquatableArray<int> Inputs), Value> known = [];
+    private readonly Dictionary<Key, Value> known = [];
     private readonly Dictionary<string, Value> parameters = new(StringComparer.Ordinal);
     private readonly List<Value> values = [];
 
@@ -206,7 +212,7 @@ public sealed class GraphBuilder
     /// <summary>Adds an operation; equal ones on equal inputs of a scope are one value.</summary>
     internal Value Add(Op op, params Value[] inputs)
     {
-        var key = (op, this.Scope, inputs.Select(input => input.Id).ToEquatableArray());
+        var key = new Key(op, this.Scope, inputs);
         if (!this.known.TryGetValue(key, out var value))
         {
             value = new Value(this.values.Count, op, inputs, this.Scope);
@@ -214,5 +220,38 @@ public sealed class GraphBuilder
             this.values.Add(value);
         }
         return value;
+    }
+
+    /// <summary>What makes two values one.</summary>
+    private readonly struct Key : IEquatable<Key>
+    {
+        private readonly Op op;
+        private readonly string scope;
+        private readonly Value[] inputs;
+        private readonly int hash;
+
+        public Key(Op op, string scope, Value[] inputs)
+        {
+            (this.op, this.scope, this.inputs) = (op, scope, inputs);
+            this.hash = (op.GetHashCode() * 31) + scope.GetHashCode();
+            foreach (var input in inputs)
+                this.hash = (this.hash * 31) + input.Id;
+        }
+
+        public bool Equals(Key other)
+        {
+            if (this.hash != other.hash || this.inputs.Length != other.inputs.Length || this.scope != other.scope)
+                return false;
+            for (var i = 0; i < this.inputs.Length; i++)
+            {
+                if (this.inputs[i] != other.inputs[i])
+                    return false;
+            }
+            return this.op.Equals(other.op);
+        }
+
+        public override bool Equals(object? obj) => obj is Key other && this.Equals(other);
+
+        public override int GetHashCode() => this.hash;
     }
 }
