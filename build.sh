@@ -10,7 +10,7 @@ usage: ./build.sh [demo|test|build|bench|clean]
   demo    set up, build, search the sprites spec, rebuild with the found policy, train and evaluate it
   test    set up, build, run every test
   build   set up and build (the default)
-  bench   set up, build, time search steps against the same steps in eager PyTorch
+  bench   set up, build, time steps and predictions beside the same in PyTorch (bench --help: growth, whole tasks, the generator)
   clean   delete what builds and runs have made
 USAGE
 }

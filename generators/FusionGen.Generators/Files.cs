@@ -45,7 +45,7 @@ internal sealed record Clash(string FullName, EquatableArray<string> Paths);
 internal sealed record Unit(SpecFile Spec, PolicyFile? Policy, Clash? Clash);
 
 /// <summary>What a spec compiles to.</summary>
-internal sealed record CompiledUnit(EquatableArray<GeneratedFile> Files, FileProblems SpecProblems, FileProblems PolicyProblems);
+internal sealed record CompiledUnit(GeneratedFile? Source, FileProblems SpecProblems, FileProblems PolicyProblems);
 
 /// <summary>Problems of a file, by node.</summary>
 internal sealed record FileProblems(string Path, EquatableArray<Problem> Problems);

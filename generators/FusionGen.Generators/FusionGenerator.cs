@@ -31,10 +31,10 @@ public sealed class FusionGenerator : IIncrementalGenerator
             .Select(Steps.Lower).WithTrackingName(TrackingNames.Lower);
 
         context.RegisterSourceOutput(
-            compiled.Select(static (unit, _) => unit.Files).WithTrackingName(TrackingNames.Plan),
-            static (output, sources) =>
+            compiled.Select(static (unit, _) => unit.Source).WithTrackingName(TrackingNames.Plan),
+            static (output, source) =>
             {
-                foreach (var source in sources)
+                if (source is not null)
                     output.AddSource(source.Name, source.Text);
             });
 

@@ -57,7 +57,7 @@ internal static class Steps
     public static CompiledUnit Lower(Unit unit, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        var nothing = new CompiledUnit(default, new FileProblems(unit.Spec.Path, default), new FileProblems(unit.Policy?.Path ?? "", default));
+        var nothing = new CompiledUnit(null, new FileProblems(unit.Spec.Path, default), new FileProblems(unit.Policy?.Path ?? "", default));
         if (unit.Clash is { } clash)
         {
             var names = string.Join(", ", clash.Paths.Select(SourceFile.NameOf));
@@ -87,14 +87,14 @@ internal static class Steps
     private static CompiledUnit Compile(Unit unit, CompiledUnit nothing)
     {
         if (unit.Spec.Document is not { } spec)
-            return unit.Spec.Shell is { } shell ? nothing with { Files = FusionCompiler.Shell(shell) } : nothing;
+            return unit.Spec.Shell is { } shell ? nothing with { Source = FusionCompiler.Join(shell, FusionCompiler.Shell(shell)) } : nothing;
         var policy = unit.Policy?.Document;
         var policyProblems = policy is null ? default : PolicyBinder.Check(spec, policy);
         var compiled = FusionCompiler.Compile(spec, policy is not null && policyProblems.All(p => p.Kind.Severity != Severity.Error) ? policy : null);
         // A policy that is there but wrong: the model's type stays known, so that the wrong choice is the only error.
         var broken = unit.Policy is not null && (policy is null || policyProblems.Any(p => p.Kind.Severity == Severity.Error));
         return new CompiledUnit(
-            broken ? FusionCompiler.Shell(SpecShell.Of(spec)) : compiled.Files,
+            FusionCompiler.Join(SpecShell.Of(spec), broken ? FusionCompiler.Shell(SpecShell.Of(spec)) : compiled.Files),
             nothing.SpecProblems with { Problems = compiled.Problems },
             nothing.PolicyProblems with { Problems = policyProblems });
     }

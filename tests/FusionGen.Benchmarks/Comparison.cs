@@ -3,54 +3,77 @@ using System.Text.Json;
 
 namespace FusionGen.Benchmarks;
 
-/// <summary>A row of the table. Seconds are medians of single steps, ratios medians of pairs of neighbouring steps.</summary>
-/// <param name="Workload">The size.</param>
-/// <param name="Order">How α's gradient is taken.</param>
-/// <param name="Rival">Who else.</param>
-/// <param name="Ours">Our seconds.</param>
-/// <param name="Theirs">Theirs.</param>
-/// <param name="Ratios">Ours / theirs, sorted.</param>
-/// <param name="Work">Ours / theirs in seconds that all threads worked: hardly moved by what else runs on the machine.</param>
-/// <param name="LogitsError">Largest |difference| of logits.</param>
-/// <param name="GradientError">Largest |difference| of α's gradient, relative to its largest entry.</param>
-internal sealed record Row(
-    string Workload, string Order, string Rival, double Ours, double Theirs, IReadOnlyList<double> Ratios, double Work, double LogitsError, double GradientError)
+/// <summary>One side of a row.</summary>
+/// <param name="Seconds">Median of its steps.</param>
+/// <param name="Resident">Bytes resident before the first step.</param>
+/// <param name="Peak">Most bytes resident in any step.</param>
+/// <param name="Threads">Threads that work.</param>
+internal sealed record Side(double Seconds, long Resident, long Peak, int Threads)
 {
-    /// <summary>The middle ratio.</summary>
-    public double Ratio => Comparison.Median(this.Ratios);
+    /// <summary>What the steps added.</summary>
+    public long Added => this.Peak - this.Resident;
+}
+
+/// <summary>A row of the table.</summary>
+/// <param name="Workload">What was measured.</param>
+/// <param name="Rival">Against whom: <c>best</c> or <c>as installed</c>.</param>
+/// <param name="Run">How the rival was run.</param>
+/// <param name="Ours">We.</param>
+/// <param name="Theirs">They.</param>
+/// <param name="Speedups">Their seconds over ours, of pairs of neighbouring steps, sorted.</param>
+/// <param name="Work">Their seconds over ours, as all threads worked: hardly moved by what else runs on the machine.</param>
+/// <param name="Differences">Largest |difference| of what was compared first, relative to the largest entry.</param>
+/// <param name="Trials">What the rival was tried with.</param>
+internal sealed record Row(
+    Workload Workload, string Rival, Settings Run, Side Ours, Side Theirs, IReadOnlyList<double> Speedups, double Work,
+    IReadOnlyDictionary<string, double> Differences, IReadOnlyList<Trial> Trials)
+{
+    /// <summary>How many times as fast we are: the middle of the pairs.</summary>
+    public double Speedup => Comparison.Median(this.Speedups);
+
+    /// <summary>Our peak memory over theirs.</summary>
+    public double MemoryRatio => (double)this.Ours.Peak / this.Theirs.Peak;
+
+    /// <summary>What our steps add over what theirs add; NaN where tracing ran a step of theirs before.</summary>
+    public double AddedRatio => this.Run.Form == "eager" ? (double)this.Ours.Added / this.Theirs.Added : double.NaN;
 }
 
 /// <summary>The same steps by us and by PyTorch, in turn, from the same parameters on the same batches.</summary>
 internal static class Comparison
 {
-    /// <summary>Relative error of α's gradient up to which the two count as the same computation.</summary>
-    public const double GradientTolerance = 1e-3;
+    /// <summary>Relative error up to which the two count as the same computation.</summary>
+    public const double Tolerance = 1e-3;
 
-    private const double LogitsTolerance = 1e-3;
     private const int FewestPairs = 3;
+    private const double HopelesslySlow = 1.5;
+    private const double LongStep = 3;
 
-    /// <summary>Measures one size and order.</summary>
-    /// <param name="workload">The size.</param>
-    /// <param name="order">The order.</param>
-    /// <param name="threads">Threads of both.</param>
-    /// <param name="pairs">Pairs to measure; 0 for as many as fit into the time, but at least three.</param>
-    /// <param name="budget">The time of the pairs.</param>
+    /// <summary>Measures a piece of work.</summary>
+    /// <param name="workload">The work.</param>
+    /// <param name="pairs">Pairs to measure at least.</param>
+    /// <param name="budget">Time of the pairs: as many more as fit.</param>
     /// <param name="python">An interpreter that can import torch.</param>
+    /// <param name="settings">PyTorch's best settings, where they are known already; null to look for them.</param>
     /// <param name="asInstalled">Whether to measure PyTorch as installed, too.</param>
     /// <exception cref="FusionException">The two do not compute the same.</exception>
-    public static IEnumerable<Row> Run(Workload workload, string order, int threads, int pairs, TimeSpan budget, string python, bool asInstalled)
+    public static IEnumerable<Row> Run(Workload workload, int pairs, TimeSpan budget, string python, Settings? settings, bool asInstalled)
     {
         var path = Path.Combine(Path.GetTempPath(), $"fusiongen-bench-{Environment.ProcessId}.safetensors");
         try
         {
-            using var ours = Contender.Ours(workload, order, threads, path);
-            using var tuned = Contender.Tuned(python, path, threads);
-            var (logits, gradient) = Agree(ours, tuned, $"{workload.Title}, {order}");
-            yield return Measure(workload, order, $"PyTorch {tuned.Torch}", ours, tuned, pairs, budget, logits, gradient);
+            using var ours = Contender.Ours(workload, path);
+            var (best, trials) = settings is null
+                ? Settings.Calibrate(workload.Kind, (candidate, limit) => Time(workload, python, path, candidate, limit))
+                : (settings, []);
+            using (var theirs = Contender.Peer(workload.Kind, python, path, best))
+            {
+                var differences = Agree(workload, ours, theirs);
+                yield return Measure(workload, "best", best, ours, theirs, pairs, budget, differences, trials);
+            }
             if (!asInstalled)
                 yield break;
-            using var installed = Contender.AsInstalled(python, path);
-            yield return Measure(workload, order, $"as installed ({installed.Threads} threads)", ours, installed, Math.Min(pairs == 0 ? FewestPairs : pairs, 2 * FewestPairs), budget, logits, gradient);
+            using var installed = Contender.Peer(workload.Kind, python, path, Settings.Untouched);
+            yield return Measure(workload, "as installed", Settings.Untouched, ours, installed, Math.Min(pairs, FewestPairs), TimeSpan.Zero, new Dictionary<string, double>(), []);
         }
         finally
         {
@@ -65,46 +88,71 @@ internal static class Comparison
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
-    private static Row Measure(Workload workload, string order, string rival, Contender ours, Contender theirs, int pairs, TimeSpan budget, double logits, double gradient)
+    /// <summary>Seconds of a step under settings; infinite where they do not work, or where the first step is far above the limit.</summary>
+    private static double Time(Workload workload, string python, string path, Settings settings, double limit)
+    {
+        try
+        {
+            using var theirs = Contender.Peer(workload.Kind, python, path, settings, isQuiet: true);
+            var (first, rest) = (theirs.Step(workload.TheirOrder).Seconds, new List<double>());
+            if (first > HopelesslySlow * limit && first > LongStep)
+                return double.PositiveInfinity;
+            var watch = Stopwatch.StartNew();
+            while (rest.Count < 2 || (rest.Count < 20 && watch.Elapsed.TotalSeconds < 1))
+            {
+                rest.Add(theirs.Step(workload.TheirOrder).Seconds);
+                if (rest[0] > LongStep)
+                    break;
+            }
+            return rest.Min();
+        }
+        catch (FusionException)
+        {
+            return double.PositiveInfinity;
+        }
+    }
+
+    private static Row Measure(
+        Workload workload, string rival, Settings settings, Contender ours, Contender theirs, int pairs, TimeSpan budget, IReadOnlyDictionary<string, double> differences, IReadOnlyList<Trial> trials)
     {
         ours.Step();
-        theirs.Step();
-        var steps = new List<(double Ours, double Theirs, double OurWork, double TheirWork)>();
+        theirs.Step(workload.TheirOrder);
+        var steps = new List<(Step Ours, Step Theirs)>();
         var watch = Stopwatch.StartNew();
-        while (pairs == 0 ? steps.Count < FewestPairs || watch.Elapsed < budget : steps.Count < pairs)
-        {
-            var (mine, yours) = (ours.Step(), theirs.Step());
-            steps.Add((mine.Seconds, yours.Seconds, mine.Work, yours.Work));
-        }
+        while (steps.Count < pairs || watch.Elapsed < budget)
+            steps.Add((ours.Step(), theirs.Step(workload.TheirOrder)));
         return new Row(
-            workload.Title,
-            order,
+            workload,
             rival,
-            Median(steps.Select(step => step.Ours)),
-            Median(steps.Select(step => step.Theirs)),
-            [.. steps.Select(step => step.Ours / step.Theirs).Order()],
-            Median(steps.Select(step => step.OurWork / step.TheirWork)),
-            logits,
-            gradient);
+            settings,
+            new Side(Median(steps.Select(pair => pair.Ours.Seconds)), ours.Resident, steps.Max(pair => pair.Ours.Peak), ours.Threads),
+            new Side(Median(steps.Select(pair => pair.Theirs.Seconds)), theirs.Resident, steps.Max(pair => pair.Theirs.Peak), theirs.Threads),
+            [.. steps.Select(pair => pair.Theirs.Seconds / pair.Ours.Seconds).Order()],
+            Median(steps.Select(pair => pair.Theirs.Work / pair.Ours.Work)),
+            differences,
+            trials);
     }
 
-    /// <summary>One step each from the same start: logits before it, α's gradient in it.</summary>
-    private static (double Logits, double Gradient) Agree(Contender ours, Contender theirs, string what)
+    /// <summary>
+    /// One step each from the same start: logits before it, gradients in it. Where the two take α's gradient differently by design, PyTorch
+    /// first does it our way.
+    /// </summary>
+    private static Dictionary<string, double> Agree(Workload workload, Contender ours, Contender theirs)
     {
-        var (mine, yours) = (ours.Ask("trace"), theirs.Ask("trace"));
-        var (logits, _) = Difference(mine, yours, "logits");
-        var (gradient, largest) = Difference(mine, yours, "gradient");
-        if (logits > LogitsTolerance || gradient > GradientTolerance * largest)
-            throw new FusionException($"{what}: not the same computation: logits differ by {logits:g3}, α's gradient by {gradient:g3} of {largest:g3}", ExitCode.Internal);
-        return (logits, gradient / largest);
-    }
+        var (mine, yours) = (ours.Ask("trace"), theirs.Ask($"trace {workload.Order}"));
+        var differences = new Dictionary<string, double>();
+        foreach (var field in yours.EnumerateObject())
+        {
+            double[] a = mine.TryGetProperty(field.Name, out var values) ? Numbers(values) : [], b = Numbers(field.Value);
+            if (a.Length != b.Length || a.Length == 0)
+                throw new FusionException($"{workload.Title}, {workload.Row}: {field.Name}: {a.Length} numbers here, {b.Length} there", ExitCode.Internal);
+            var difference = a.Zip(b, (x, y) => Math.Abs(x - y)).Max() / b.Max(Math.Abs);
+            if (!(difference <= Tolerance))
+                throw new FusionException($"{workload.Title}, {workload.Row}: not the same computation: {field.Name} differs by {difference:g3} of its largest entry", ExitCode.Internal);
+            differences.Add(field.Name, difference);
+        }
+        return differences;
 
-    private static (double Difference, double Largest) Difference(JsonElement mine, JsonElement yours, string field)
-    {
-        static double[] Numbers(JsonElement answer, string field) => [.. answer.GetProperty(field).EnumerateArray().Select(number => number.GetDouble())];
-        var (a, b) = (Numbers(mine, field), Numbers(yours, field));
-        return a.Length == b.Length && a.Length > 0
-            ? (a.Zip(b, (x, y) => Math.Abs(x - y)).Max(), b.Max(Math.Abs))
-            : throw new FusionException($"{field}: {a.Length} numbers here, {b.Length} there", ExitCode.Internal);
+        static double[] Numbers(JsonElement values) => [.. values.EnumerateArray().Select(number => number.GetDouble())];
     }
 }

@@ -1,56 +1,65 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Text.Json;
 
 namespace FusionGen.Benchmarks;
 
-/// <summary>A process that runs search steps one by one, on request.</summary>
+/// <summary>A step: its seconds, seconds that all threads worked, and most memory resident since the first step.</summary>
+internal sealed record Step(double Seconds, double Work, long Peak);
+
+/// <summary>A process that runs steps one by one, on request.</summary>
 internal sealed class Contender : IDisposable
 {
     private readonly Process process;
     private readonly string name;
 
-    private Contender(string name, string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment)
+    private readonly string? file;
+
+    private Contender(string name, ProcessStartInfo start, string? file = null)
     {
-        this.name = name;
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true };
-        foreach (var (variable, value) in environment)
-            start.Environment.TryAdd(variable, value);
+        (this.name, this.file) = (name, file);
+        (start.RedirectStandardInput, start.RedirectStandardOutput) = (true, true);
         this.process = Process.Start(start)!;
-        var hello = this.Answer();
-        (this.Torch, this.Threads) = (hello.GetProperty("torch").GetString()!, hello.GetProperty("threads").GetInt32());
+        try
+        {
+            var hello = this.Answer();
+            (this.Torch, this.Threads, this.Resident) = (hello.GetProperty("torch").GetString()!, hello.GetProperty("threads").GetInt32(), hello.GetProperty("resident").GetInt64());
+        }
+        catch
+        {
+            this.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Version of libtorch.</summary>
     public string Torch { get; }
 
-    /// <summary>Threads of an operator.</summary>
+    /// <summary>Threads that work.</summary>
     public int Threads { get; }
 
-    /// <summary>FusionGen: this program once more.</summary>
-    public static Contender Ours(Workload workload, string order, int threads, string? casePath)
+    /// <summary>Bytes resident before the first step.</summary>
+    public long Resident { get; }
+
+    /// <summary>FusionGen as it runs by default: this program once more.</summary>
+    /// <param name="workload">What to run.</param>
+    /// <param name="casePath">Where to write the case for the peer; null for nowhere.</param>
+    public static Contender Ours(Workload workload, string? casePath)
     {
-        string[] arguments = [typeof(Contender).Assembly.Location, "worker", workload.Name, order, threads.ToString(CultureInfo.InvariantCulture), .. casePath is null ? Array.Empty<string>() : [casePath]];
-        return new Contender("FusionGen", Environment.ProcessPath!, arguments, Sleeping);
+        var networks = Path.Combine(Path.GetTempPath(), $"fusiongen-bench-{Environment.ProcessId}.dll");
+        File.WriteAllBytes(networks, workload.Compile());
+        string[] arguments = [typeof(Contender).Assembly.Location, Worker.Command, JsonSerializer.Serialize(workload), networks, .. casePath is null ? Array.Empty<string>() : [casePath]];
+        return new Contender("FusionGen", new ProcessStartInfo(Environment.ProcessPath!, arguments), networks);
     }
 
-    /// <summary>
-    /// PyTorch with what its users gain speed by: every core, an allocator that keeps memory, workers that sleep beside another process.
-    /// </summary>
-    public static Contender Tuned(string python, string casePath, int threads)
+    /// <summary>PyTorch under settings.</summary>
+    public static Contender Peer(Kind kind, string python, string casePath, Settings settings, bool isQuiet = false)
     {
-        var environment = new Dictionary<string, string>(Sleeping);
-        if (FindAllocator() is { } allocator)
-            environment.Add("LD_PRELOAD", allocator);
-        return new Contender("PyTorch", python, [Script, casePath, "--threads", threads.ToString(CultureInfo.InvariantCulture)], environment);
+        var script = kind switch { Kind.Search => "search_step.py", Kind.Vpt => "vpt_step.py", _ => "inference.py" };
+        var threads = settings.Threads.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        var start = new ProcessStartInfo(python, [Path.Combine(AppContext.BaseDirectory, "peers", script), casePath, "--threads", threads, "--form", settings.Form]) { RedirectStandardError = isQuiet };
+        settings.Apply(start.Environment);
+        return new Contender("PyTorch", start);
     }
-
-    /// <summary>PyTorch as it is installed.</summary>
-    public static Contender AsInstalled(string python, string casePath) => new("PyTorch as installed", python, [Script, casePath], new Dictionary<string, string>());
-
-    /// <summary>The library of tcmalloc, where there is one.</summary>
-    public static string? FindAllocator() => new[] { "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib" }
-        .Select(folder => Path.Combine(folder, "libtcmalloc.so.4")).FirstOrDefault(File.Exists);
 
     /// <summary>Gives a command and waits for its answer.</summary>
     public JsonElement Ask(string command)
@@ -60,11 +69,11 @@ internal sealed class Contender : IDisposable
         return this.Answer();
     }
 
-    /// <summary>One search step: seconds it took, and seconds that all its threads worked.</summary>
-    public (double Seconds, double Work) Step()
+    /// <summary>One step.</summary>
+    public Step Step(string order = "")
     {
-        var answer = this.Ask("step");
-        return (answer.GetProperty("seconds").GetDouble(), answer.GetProperty("work").GetDouble());
+        var answer = this.Ask($"step {order}");
+        return new Step(answer.GetProperty("seconds").GetDouble(), answer.GetProperty("work").GetDouble(), answer.GetProperty("peak").GetInt64());
     }
 
     /// <inheritdoc/>
@@ -74,11 +83,9 @@ internal sealed class Contender : IDisposable
         if (!this.process.WaitForExit(TimeSpan.FromSeconds(10)))
             this.process.Kill();
         this.process.Dispose();
+        if (this.file is not null)
+            File.Delete(this.file);
     }
-
-    private static readonly Dictionary<string, string> Sleeping = new() { ["OMP_WAIT_POLICY"] = "passive" };
-
-    private static string Script => Path.Combine(AppContext.BaseDirectory, "peers", "search_step.py");
 
     private JsonElement Answer() => this.process.StandardOutput.ReadLine() is { } line
         ? JsonDocument.Parse(line).RootElement

@@ -2,20 +2,19 @@ using System.Text.Json;
 
 namespace FusionGen.Benchmarks;
 
-/// <summary>Whether memory stays what it is over many search steps.</summary>
-/// <param name="Workload">The size.</param>
-/// <param name="Order">How α's gradient is taken.</param>
+/// <summary>Whether memory stays what it is over many steps.</summary>
+/// <param name="Workload">What was run.</param>
 /// <param name="Steps">How many steps.</param>
 /// <param name="Early">Peak resident bytes after the first tenth of them.</param>
 /// <param name="Late">Peak resident bytes after all.</param>
 /// <param name="EarlyTensors">Live tensors after the first tenth.</param>
 /// <param name="LateTensors">Live tensors after all.</param>
-internal sealed record MemoryRun(string Workload, string Order, int Steps, long Early, long Late, long EarlyTensors, long LateTensors)
+internal sealed record MemoryRun(Workload Workload, int Steps, long Early, long Late, long EarlyTensors, long LateTensors)
 {
-    /// <summary>Runs steps of a size and order.</summary>
-    public static MemoryRun Run(Workload workload, string order, int threads, int steps)
+    /// <summary>Runs steps of a piece of work.</summary>
+    public static MemoryRun Run(Workload workload, int steps)
     {
-        using var ours = Contender.Ours(workload, order, threads, casePath: null);
+        using var ours = Contender.Ours(workload, casePath: null);
         var (early, late) = (default(JsonElement), default(JsonElement));
         for (var step = 1; step <= steps; step++)
         {
@@ -24,6 +23,6 @@ internal sealed record MemoryRun(string Workload, string Order, int Steps, long 
                 early = late;
         }
         static long Count(JsonElement answer, string field) => answer.GetProperty(field).GetInt64();
-        return new MemoryRun(workload.Title, order, steps, Count(early, "peak"), Count(late, "peak"), Count(early, "tensors"), Count(late, "tensors"));
+        return new MemoryRun(workload, steps, Count(early, "peak"), Count(late, "peak"), Count(early, "tensors"), Count(late, "tensors"));
     }
 }

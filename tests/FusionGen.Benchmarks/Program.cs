@@ -1,63 +1,92 @@
 using System.CommandLine;
-using System.Globalization;
 using FusionGen;
 using FusionGen.Benchmarks;
 using Spectre.Console;
 
-if (args is ["worker", var size, var mode, var count, ..])
+if (args is [Worker.Command, ..])
 {
-    Worker.Run(Workload.All.First(workload => workload.Name == size), mode, int.Parse(count, CultureInfo.InvariantCulture), args.ElementAtOrDefault(4));
+    Worker.Run(args.AsSpan(1));
     return 0;
 }
 
-var shape = new Option<string[]>("--shape") { Description = "Sizes to measure.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. Workload.All.Select(workload => workload.Name)] };
-shape.AcceptOnlyFromAmong([.. Workload.All.Select(workload => workload.Name)]);
-var order = new Option<string[]>("--order") { Description = "Orders of the search to measure.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. Workload.Orders] };
-order.AcceptOnlyFromAmong([.. Workload.Orders]);
-var pairs = new Option<int>("--pairs") { Description = "Pairs of steps per row; 0: as many as fit into --seconds." };
-var seconds = new Option<double>("--seconds") { Description = "Time of a row's pairs.", DefaultValueFactory = _ => 20 };
-var threads = new Option<int>("--threads") { Description = "Threads of both sides.", DefaultValueFactory = _ => Environment.ProcessorCount };
+string[] shapes = [.. Shape.All.Select(shape => shape.Name)];
+var shape = new Option<string[]>("--shape") { Description = "Sizes to measure.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => shapes };
+shape.AcceptOnlyFromAmong(shapes);
+var row = new Option<string[]>("--row") { Description = "Rows to measure.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. Workload.DefaultRows] };
+row.AcceptOnlyFromAmong([.. Workload.Rows]);
+var pairs = new Option<int>("--pairs") { Description = "Pairs of steps per row, at least.", DefaultValueFactory = _ => 7 };
+var seconds = new Option<double>("--seconds") { Description = "Time of a row's pairs: as many more as fit.", DefaultValueFactory = _ => 10 };
 var python = new Option<string>("--python") { Description = "Interpreter that imports torch.", DefaultValueFactory = _ => "/usr/bin/python3" };
-var memory = new Option<int>("--memory") { Description = "Instead: run this many steps of each size and order, and watch memory." };
-var json = new Option<FileInfo?>("--json") { Description = "File for the figures." };
-var root = new RootCommand("Times search steps against the same steps in eager PyTorch, pair by pair.") { shape, order, pairs, seconds, threads, python, memory, json };
+var memory = new Option<int>("--memory") { Description = "Instead: run this many steps of each row, and watch memory." };
+var generator = new Option<bool>("--generator") { Description = "Instead: the generator alone." };
+var growth = new Option<bool>("--growth") { Description = "Instead: how a search step's cost grows with batch, depth and candidates." };
+var task = new Option<string?>("--task") { Description = "Instead: whole tasks of this spec, under its own schedule and the authors'. Takes hours; the same command continues.", HelpName = "SPEC" };
+var schedule = new Option<string[]>("--schedule") { Description = "Schedules of --task.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. WholeTask.Schedules.Keys] };
+schedule.AcceptOnlyFromAmong([.. WholeTask.Schedules.Keys]);
+var seeds = new Option<long[]>("--seed") { Description = "Seeds of --task.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [0, 1, 2] };
+var data = new Option<string?>("--data") { Description = "Data of --task, instead of the spec's." };
+var runs = new Option<string>("--runs") { Description = "Folder of --task's runs.", DefaultValueFactory = _ => "runs/task" };
+var output = new Option<DirectoryInfo?>("--out") { Description = "Folder for benchmarks.json and the plot." };
+var root = new RootCommand("Times FusionGen beside the same work in PyTorch, pair by pair; what is compared is first shown to compute the same.")
+{
+    shape, row, pairs, seconds, python, memory, generator, growth, task, schedule, seeds, data, runs, output,
+};
 root.SetAction(parsed =>
 {
-    var load = Report.LoadAverage();
-    var (rows, memoryRuns) = (new List<Row>(), new List<MemoryRun>());
-    var count = parsed.GetValue(threads);
-    var chosen =
-        from workload in Workload.All
-        where parsed.GetValue(shape)!.Contains(workload.Name)
-        from kind in Workload.Orders
-        where parsed.GetValue(order)!.Contains(kind)
-        select (workload, kind);
+    var report = Report.Start();
     try
     {
-        foreach (var (workload, kind) in chosen)
-        {
-            Console.Error.WriteLine($"{workload.Title}, {kind}");
-            if (parsed.GetValue(memory) is > 0 and var steps)
-                memoryRuns.Add(MemoryRun.Run(workload, kind, count, steps));
-            else
-            {
-                foreach (var row in Comparison.Run(workload, kind, count, parsed.GetValue(pairs), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(python)!, asInstalled: kind == "first"))
-                {
-                    rows.Add(row);
-                    Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {row.Rival}: {row.Ratio:0.00}"));
-                }
-            }
-        }
+        if (parsed.GetValue(generator))
+            report.Generator.AddRange(GeneratorRow.Run());
+        else if (parsed.GetValue(growth))
+            report.Growth.AddRange(Growth.Run(Console.Error.WriteLine));
+        else if (parsed.GetValue(task) is { } spec)
+            RunTasks(spec);
+        else
+            Compare();
     }
     catch (FusionException error)
     {
         Console.Error.WriteLine(error.Message);
         return (int)error.Code;
     }
-    var report = new Report(Report.DescribeMachine(), TorchSharp.torch.__version__, count, Contender.FindAllocator() is null ? "the system's allocator" : "tcmalloc", load, rows, memoryRuns);
     report.Print(AnsiConsole.Console);
-    if (parsed.GetValue(json) is { } file)
-        report.Write(file.FullName);
+    if (parsed.GetValue(output) is { } folder)
+        report.Write(folder.FullName);
     return 0;
+
+    void RunTasks(string spec)
+    {
+        var whole = new WholeTask(spec, parsed.GetValue(data), parsed.GetValue(runs)!);
+        foreach (var (seed, name) in parsed.GetValue(seeds)!.SelectMany(seed => parsed.GetValue(schedule)!.Select(name => (seed, name))))
+        {
+            Console.Error.WriteLine(Report.Text($"{name}, seed {seed}"));
+            report.Tasks.Add(whole.Run(name, seed));
+        }
+    }
+
+    void Compare()
+    {
+        var best = new Dictionary<(Kind, Shape, int), Settings>();
+        foreach (var workload in from size in Shape.All where parsed.GetValue(shape)!.Contains(size.Name) from name in Workload.Rows where parsed.GetValue(row)!.Contains(name) from work in Workload.Of(name, size) select work)
+        {
+            Console.Error.WriteLine($"{workload.Title}, {workload.Row}");
+            if (parsed.GetValue(memory) is > 0 and var steps)
+            {
+                report.Memory.Add(MemoryRun.Run(workload, steps));
+                continue;
+            }
+            // The orders of a search are the same products again: what suits one suits all.
+            var key = (workload.Kind, workload.Shape, workload.Kind == Kind.Search ? 0 : workload.Batch);
+            foreach (var measured in Comparison.Run(
+                workload, parsed.GetValue(pairs), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(python)!, best.GetValueOrDefault(key), asInstalled: workload.Row == "first"))
+            {
+                report.Rows.Add(measured);
+                if (measured.Rival == "best")
+                    best.TryAdd(key, measured.Run);
+                Console.Error.WriteLine(Report.Text($"  {measured.Rival}: {measured.Speedup:0.00} times as fast, {measured.MemoryRatio:0.00} of the memory"));
+            }
+        }
+    }
 });
 return root.Parse(args).Invoke();

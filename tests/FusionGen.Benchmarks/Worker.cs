@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Reflection;
 using System.Text.Json;
-using FusionGen.Cli.Compilation;
 using FusionGen.Search;
 using FusionGen.Training;
 using FusionGen.Weights;
@@ -9,114 +9,120 @@ using static TorchSharp.torch;
 
 namespace FusionGen.Benchmarks;
 
-/// <summary>Our side of a comparison, in a process of its own: writes the case, then answers the commands that the peer answers.</summary>
-internal sealed class Worker : IDisposable
+/// <summary>Our side of a comparison, in a process of its own: writes the case, then answers the commands that the peers answer.</summary>
+internal abstract class Worker : IDisposable
 {
-    private const double Temperature = 1;
+    /// <summary>First argument of such a process.</summary>
+    public const string Command = "worker";
 
-    private readonly Workload workload;
-    private readonly Supernet network;
-    private readonly BilevelSteps steps;
-    private readonly Batch train;
-    private readonly Batch validation;
-    private readonly SearchSettings settings;
-
-    private Worker(Workload workload, string order)
+    private protected Worker(Workload workload, FusionNetwork network)
     {
-        this.workload = workload;
-        this.network = CompiledSpec.Compile(workload.Spec(order), policy: null).CreateSupernet();
-        this.settings = this.network.Plan.Search;
-        this.network.Temperature = Temperature;
-        this.network.Initialize(seed: 0);
+        (this.Workload, this.Network) = (workload, network);
+        network.Initialize(seed: 0);
         this.Disturb();
-        this.steps = new BilevelSteps(this.network, this.settings);
-        this.train = this.RandomBatch("train");
-        this.validation = this.RandomBatch("validation");
     }
 
+    private protected Workload Workload { get; }
+
+    private protected FusionNetwork Network { get; }
+
+    /// <summary>What the peer reads beside parameters.</summary>
+    private protected abstract IReadOnlyDictionary<string, Tensor> Inputs { get; }
+
+    /// <summary>Constants that the peer reads beside the network's sizes.</summary>
+    private protected abstract IReadOnlyDictionary<string, string> Constants { get; }
+
     /// <summary>Runs until the input ends.</summary>
-    /// <param name="workload">The size.</param>
-    /// <param name="order">How α's gradient is taken.</param>
-    /// <param name="threads">Threads of an operator.</param>
-    /// <param name="path">Where the case goes, for the peer to read; null for nowhere.</param>
-    public static void Run(Workload workload, string order, int threads, string? path)
+    /// <param name="arguments">The workload as JSON; the path of its compiled networks; then, where a peer is to read the case, its path.</param>
+    public static void Run(ReadOnlySpan<string> arguments)
     {
-        set_num_threads(threads);
-        using var worker = new Worker(workload, order);
-        if (path is not null)
-            worker.WriteCase(path, order);
-        Answer(new { torch = __version__, threads = get_num_threads() });
-        while (Console.In.ReadLine() is { } command)
+        var workload = JsonSerializer.Deserialize<Workload>(arguments[0])!;
+        using var worker = Of(workload, Assembly.LoadFrom(arguments[1]));
+        if (arguments.Length > 2)
+            worker.WriteCase(arguments[2]);
+        // What filling the parameters and writing them left is not the steps' memory.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        ProcessMemory.ForgetPeak();
+        Answer(new { torch = __version__, threads = get_num_threads(), resident = ProcessMemory.Resident });
+        while (Console.In.ReadLine() is { } line)
         {
-            Answer(command switch
+            using var scope = NewDisposeScope();
+            switch (line.Split(' ')[0])
             {
-                "step" => worker.Step(),
-                "trace" => worker.Trace(),
-                _ => throw new InvalidOperationException($"unknown command '{command}'"),
-            });
+                case "step":
+                    var (watch, before) = (Stopwatch.StartNew(), Environment.CpuUsage.TotalTime);
+                    worker.Step();
+                    var seconds = watch.Elapsed.TotalSeconds;
+                    Answer(new { seconds, work = (Environment.CpuUsage.TotalTime - before).TotalSeconds, peak = ProcessMemory.Peak, tensors = Tensor.TotalCount });
+                    break;
+                case "trace":
+                    Answer(worker.Trace());
+                    break;
+                default:
+                    throw new InvalidOperationException($"unknown command '{line}'");
+            }
         }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        this.steps.Dispose();
-        this.train.Dispose();
-        this.validation.Dispose();
-        this.network.Dispose();
+        this.Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>One step.</summary>
+    private protected abstract void Step();
+
+    /// <summary>One step, and what it computed.</summary>
+    private protected abstract Dictionary<string, float[]> Trace();
+
+    /// <summary>Frees what the worker owns.</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (!disposing)
+            return;
+        foreach (var input in this.Inputs.Values)
+            input.Dispose();
+        this.Network.Dispose();
+    }
+
+    private protected static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+
+    private protected static float[] Numbers(Tensor tensor) => tensor.detach().data<float>().ToArray();
+
+    private protected Batch RandomBatch(string split)
+    {
+        var random = SplitMix.For(0, $"{split}.labels");
+        var labels = Enumerable.Range(0, this.Workload.Batch).Select(_ => (long)random.Next(this.Network.Plan.Classes)).ToArray();
+        return new Batch(this.RandomImages($"{split}.images"), tensor(labels));
+    }
+
+    private protected Tensor RandomImages(string purpose) => Gaussian(purpose, 1, [this.Workload.Batch, 3, this.Workload.Shape.Image, this.Workload.Shape.Image]);
+
+    private static Worker Of(Workload workload, Assembly networks)
+    {
+        T Create<T>(string suffix) => (T)Activator.CreateInstance(networks.GetTypes().Single(type => type.Name == Workload.Model + suffix), null, ScalarType.Float32)!;
+        return workload.Kind switch
+        {
+            Kind.Search => new SearchWorker(workload, Create<Supernet>("Supernet")),
+            Kind.Vpt => new VptWorker(workload, Create<FusionModel>("Model")),
+            _ => new InferenceWorker(workload, Create<FusionModel>("Model")),
+        };
     }
 
     private static void Answer(object fields) => Console.Out.WriteLine(JsonSerializer.Serialize(fields));
-
-    private object Step()
-    {
-        var (watch, before) = (Stopwatch.StartNew(), Environment.CpuUsage.TotalTime);
-        this.SearchStep();
-        return new { seconds = watch.Elapsed.TotalSeconds, work = (Environment.CpuUsage.TotalTime - before).TotalSeconds, peak = Peak(), tensors = Tensor.TotalCount };
-    }
-
-    private object Trace()
-    {
-        var (logits, gradient) = (Array.Empty<float>(), new List<float>());
-        this.steps.Trace = (name, value) =>
-        {
-            if (name == "weights.logits")
-                logits = value.detach().data<float>().ToArray();
-            else if (name.StartsWith("architecture.gradient.", StringComparison.Ordinal))
-                gradient.AddRange(value.detach().data<float>());
-        };
-        this.SearchStep();
-        this.steps.Trace = null;
-        return new { logits, gradient };
-    }
-
-    private void SearchStep()
-    {
-        using var scope = NewDisposeScope();
-        if (this.steps.ArchitectureFirst)
-            this.steps.StepArchitecture(this.train, this.validation);
-        this.steps.StepWeights(this.train);
-        if (!this.steps.ArchitectureFirst)
-            this.steps.StepArchitecture(this.train, this.validation);
-    }
 
     /// <summary>Noise on what starts at zero, so that no operator is the identity and no order of α goes unnoticed.</summary>
     private void Disturb()
     {
         using var guard = no_grad();
-        foreach (var (spec, parameter) in this.network.Specs.Zip(this.network.Table))
+        foreach (var (spec, parameter) in this.Network.Specs.Zip(this.Network.Table))
         {
             using var scope = NewDisposeScope();
             if (parameter.abs().max().item<float>() == 0)
                 parameter.copy_(Gaussian(spec.Name, 0.05, [.. spec.Shape]));
         }
-    }
-
-    private Batch RandomBatch(string split)
-    {
-        var random = SplitMix.For(0, $"{split}.labels");
-        var labels = Enumerable.Range(0, this.workload.Batch).Select(_ => (long)random.Next(10)).ToArray();
-        return new Batch(Gaussian($"{split}.images", 1, [this.workload.Batch, 3, this.workload.Image, this.workload.Image]), tensor(labels));
     }
 
     private static Tensor Gaussian(string purpose, double deviation, long[] shape)
@@ -128,37 +134,172 @@ internal sealed class Worker : IDisposable
         return tensor(values, shape);
     }
 
-    private void WriteCase(string path, string order)
+    private void WriteCase(string path)
     {
-        static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);
-        var batches = new Dictionary<string, Tensor>
+        var parameters = this.Network.Specs.Zip(this.Network.Table, (spec, value) => KeyValuePair.Create(spec.Name, (Tensor)value));
+        var settings = new Dictionary<string, string>
         {
-            ["train.images"] = this.train.Images, ["train.labels"] = this.train.Labels,
-            ["validation.images"] = this.validation.Images, ["validation.labels"] = this.validation.Labels,
+            ["depth"] = Text(this.Workload.Depth),
+            ["heads"] = Text(this.Workload.Shape.Heads),
+            ["patch"] = Text(this.Workload.Shape.Patch),
+            ["tuned"] = string.Join(',', this.Network.Specs.Where(spec => spec.IsTuned).Select(spec => spec.Name)),
         };
-        var parameters = this.network.Specs.Zip(this.network.Table, (spec, value) => KeyValuePair.Create(spec.Name, (Tensor)value));
-        SafeTensors.Write(path, parameters.Concat(batches), new Dictionary<string, string>
-        {
-            ["order"] = order,
-            ["depth"] = Text(Workload.Depth),
-            ["heads"] = Text(this.workload.Heads),
-            ["patch"] = Text(this.workload.Patch),
-            ["candidates"] = Workload.Candidates,
-            ["costs"] = string.Join(',', this.network.Layers[0].Costs.Select(Text)),
-            ["temperature"] = Text(Temperature),
-            ["rate"] = Text(this.settings.Optimizer.LearningRate),
-            ["decay"] = Text(this.settings.Optimizer.WeightDecay),
-            ["architecture_rate"] = Text(this.settings.Architecture.LearningRate),
-            ["entropy"] = Text(this.settings.Entropy),
-            ["cost"] = Text(this.settings.Cost),
-            ["clip"] = Text(this.settings.Clip),
-            ["tuned"] = string.Join(',', this.network.Specs.Where(spec => spec.IsTuned).Select(spec => spec.Name)),
-        });
+        foreach (var (name, value) in this.Constants)
+            settings.Add(name, value);
+        SafeTensors.Write(path, parameters.Concat(this.Inputs), settings);
+    }
+}
+
+/// <summary>A search step: the weights', and α's.</summary>
+internal sealed class SearchWorker : Worker
+{
+    private const double Temperature = 1;
+    private readonly Supernet network;
+    private readonly BilevelSteps steps;
+    private readonly Batch train;
+    private readonly Batch validation;
+
+    public SearchWorker(Workload workload, Supernet network)
+        : base(workload, network)
+    {
+        this.network = network;
+        network.Temperature = Temperature;
+        this.steps = new BilevelSteps(network, network.Plan.Search);
+        this.train = this.RandomBatch("train");
+        this.validation = this.RandomBatch("validation");
     }
 
-    private static long Peak()
+    private protected override IReadOnlyDictionary<string, Tensor> Inputs => new Dictionary<string, Tensor>
     {
-        using var process = Process.GetCurrentProcess();
-        return process.PeakWorkingSet64;
+        ["train.images"] = this.train.Images, ["train.labels"] = this.train.Labels,
+        ["validation.images"] = this.validation.Images, ["validation.labels"] = this.validation.Labels,
+    };
+
+    private protected override IReadOnlyDictionary<string, string> Constants
+    {
+        get
+        {
+            var settings = this.network.Plan.Search;
+            return new Dictionary<string, string>
+            {
+                ["candidates"] = string.Join(',', this.Workload.CandidateNames),
+                ["costs"] = string.Join(',', this.network.Layers[0].Costs.Select(Text)),
+                ["temperature"] = Text(Temperature),
+                ["rate"] = Text(settings.Optimizer.LearningRate),
+                ["decay"] = Text(settings.Optimizer.WeightDecay),
+                ["architecture_rate"] = Text(settings.Architecture.LearningRate),
+                ["entropy"] = Text(settings.Entropy),
+                ["cost"] = Text(settings.Cost),
+                ["clip"] = Text(settings.Clip),
+            };
+        }
+    }
+
+    private protected override void Step()
+    {
+        if (this.steps.ArchitectureFirst)
+            this.steps.StepArchitecture(this.train, this.validation);
+        this.steps.StepWeights(this.train);
+        if (!this.steps.ArchitectureFirst)
+            this.steps.StepArchitecture(this.train, this.validation);
+    }
+
+    private protected override Dictionary<string, float[]> Trace()
+    {
+        var (logits, gradient) = (Array.Empty<float>(), new List<float>());
+        this.steps.Trace = (name, value) =>
+        {
+            if (name == "weights.logits")
+                logits = Numbers(value);
+            else if (name.StartsWith("architecture.gradient.", StringComparison.Ordinal))
+                gradient.AddRange(Numbers(value));
+        };
+        this.Step();
+        this.steps.Trace = null;
+        return new Dictionary<string, float[]> { ["logits"] = logits, ["gradient of alpha"] = [.. gradient] };
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            this.steps.Dispose();
+        base.Dispose(disposing);
+    }
+}
+
+/// <summary>A training step of VPT-deep.</summary>
+internal sealed class VptWorker : Worker
+{
+    private readonly Optimizer optimizer;
+    private readonly Batch train;
+
+    public VptWorker(Workload workload, FusionModel network)
+        : base(workload, network)
+    {
+        this.optimizer = Optimizer.Create(
+            network.Plan.Train.Optimizer,
+            [.. network.Specs.Where(spec => spec.IsTuned).Select(spec => new OptimizedParameter(spec.Name, network[spec.Name]))]);
+        this.train = this.RandomBatch("train");
+    }
+
+    private protected override IReadOnlyDictionary<string, Tensor> Inputs => new Dictionary<string, Tensor> { ["train.images"] = this.train.Images, ["train.labels"] = this.train.Labels };
+
+    private protected override IReadOnlyDictionary<string, string> Constants => new Dictionary<string, string>
+    {
+        ["rate"] = Text(this.optimizer.Settings.LearningRate), ["decay"] = Text(this.optimizer.Settings.WeightDecay), ["momentum"] = Text(this.optimizer.Settings.Momentum),
+    };
+
+    private protected override void Step() => this.Move();
+
+    private protected override Dictionary<string, float[]> Trace()
+    {
+        var (logits, gradients) = this.Move();
+        var traced = new Dictionary<string, float[]> { ["logits"] = Numbers(logits) };
+        foreach (var (parameter, gradient) in this.optimizer.Parameters.Zip(gradients))
+            traced.Add($"gradient of {parameter.Name}", Numbers(gradient!));
+        return traced;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            this.optimizer.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private (Tensor Logits, IReadOnlyList<Tensor?> Gradients) Move()
+    {
+        var (loss, logits) = this.Network.Loss(this.train.Images, this.train.Labels, this.Network.Table);
+        if (!float.IsFinite(loss.item<float>()))
+            throw new FusionException("the loss is not a number", ExitCode.Diverged);
+        var gradients = Gradients.Of(loss, [.. this.optimizer.Parameters.Select(parameter => (Tensor)parameter.Value)]);
+        this.optimizer.Step(gradients);
+        return (logits, gradients);
+    }
+}
+
+/// <summary>A forward pass of a found hybrid.</summary>
+internal sealed class InferenceWorker : Worker
+{
+    private readonly Tensor images;
+
+    public InferenceWorker(Workload workload, FusionModel network)
+        : base(workload, network) => this.images = this.RandomImages("images");
+
+    private protected override IReadOnlyDictionary<string, Tensor> Inputs => new Dictionary<string, Tensor> { ["images"] = this.images };
+
+    private protected override IReadOnlyDictionary<string, string> Constants => new Dictionary<string, string>
+    {
+        ["policy"] = string.Join(',', this.Workload.Policy), ["top"] = Text(Workload.Top),
+    };
+
+    private protected override void Step() => this.Forward();
+
+    private protected override Dictionary<string, float[]> Trace() => new() { ["logits"] = Numbers(this.Forward()) };
+
+    private Tensor Forward()
+    {
+        using var guard = no_grad();
+        return this.Network.forward(this.images);
     }
 }

@@ -6,35 +6,16 @@ batch, their outputs mixed by softmax(alpha / tau); AdamW on the weights, AdamW 
 
 usage: search_step.py CASE.safetensors [--threads N]
 
-CASE holds parameters, two batches and the constants (in its metadata). Answers one line of JSON to every line of its input:
-"step" runs a search step and tells its seconds, elapsed and of all threads; "trace" runs one and tells its logits and alpha's gradient.
-Needs torch 1.13 or newer and nothing else.
+CASE holds parameters, two batches and the constants (in its metadata). "step ORDER" runs a search step that takes alpha's gradient as ORDER
+says (first, second-exact, second-fd); "trace ORDER" runs one and tells its logits and alpha's gradient.
 """
 
-import argparse
-import json
 import math
-import struct
-import sys
-import time
 
 import torch
 import torch.nn.functional as F
 
-TYPES = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
-
-
-def read_safetensors(path):
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-        data = bytearray(file.read())
-    metadata = header.pop("__metadata__", {})
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        tensors[name] = torch.frombuffer(data, dtype=TYPES[entry["dtype"]], count=math.prod(entry["shape"]), offset=begin).reshape(entry["shape"]).clone()
-    return tensors, metadata
+from peer import attention, embed, feed_forward, norm, serve
 
 
 class Supernet:
@@ -49,27 +30,12 @@ class Supernet:
         return torch.softmax(w[f"architecture.{layer}"] / self.temperature, dim=0)
 
     def __call__(self, images, w):
-        x = F.conv2d(images, w["patch_embed.proj.weight"], w["patch_embed.proj.bias"], stride=self.patch).flatten(2).transpose(1, 2)
-        x = torch.cat([w["cls_token"].expand(x.shape[0], -1, -1), x], dim=1) + w["pos_embed"]
+        x = embed(images, w, self.patch)
         for layer in range(self.depth):
-            x = self.block(x, w, layer)
-        x = F.layer_norm(x, x.shape[-1:], w["norm.weight"], w["norm.bias"], 1e-6)
-        return F.linear(x[:, 0], w["head.weight"], w["head.bias"])
-
-    def block(self, x, w, layer):
-        name = f"blocks.{layer}"
-        u = F.layer_norm(x, x.shape[-1:], w[f"{name}.norm1.weight"], w[f"{name}.norm1.bias"], 1e-6)
-        x = x + self.attention(self.fuse(u, w, layer), w, name)
-        y = F.layer_norm(x, x.shape[-1:], w[f"{name}.norm2.weight"], w[f"{name}.norm2.bias"], 1e-6)
-        y = F.gelu(F.linear(y, w[f"{name}.mlp.fc1.weight"], w[f"{name}.mlp.fc1.bias"]))
-        return x + F.linear(y, w[f"{name}.mlp.fc2.weight"], w[f"{name}.mlp.fc2.bias"])
-
-    def attention(self, u, w, name):
-        batch, rows, width = u.shape
-        qkv = F.linear(u, w[f"{name}.attn.qkv.weight"], w[f"{name}.attn.qkv.bias"])
-        q, k, v = qkv.reshape(batch, rows, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        weights = (q * (width // self.heads) ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)
-        return F.linear((weights @ v).transpose(1, 2).reshape(batch, rows, width), w[f"{name}.attn.proj.weight"], w[f"{name}.attn.proj.bias"])
+            name = f"blocks.{layer}"
+            x = x + attention(self.fuse(norm(x, w, f"{name}.norm1"), w, layer), w, name, self.heads)
+            x = x + feed_forward(x, w, name)
+        return F.linear(norm(x, w, "norm")[:, 0], w["head.weight"], w["head.bias"])
 
     def fuse(self, u, w, layer):
         prompts = w[f"prompts.{layer}"].unsqueeze(0).expand(u.shape[0], -1, -1)
@@ -107,7 +73,6 @@ class Supernet:
 class Search:
     def __init__(self, tensors, settings):
         self.net = Supernet(settings)
-        self.order = settings["order"]
         self.rate, self.entropy, self.cost, self.clip = (float(settings[key]) for key in ("rate", "entropy", "cost", "clip"))
         self.costs = torch.tensor([float(cost) for cost in settings["costs"].split(",")])
         self.batches = {split: (tensors.pop(f"{split}.images"), tensors.pop(f"{split}.labels")) for split in ("train", "validation")}
@@ -141,8 +106,8 @@ class Search:
         self.optimizer.step()
         return loss.item()
 
-    def step_architecture(self):
-        gradients = {"first": self.first, "second-exact": self.second_exact, "second-fd": self.second_differences}[self.order]()
+    def step_architecture(self, order):
+        gradients = {"first": self.first, "second-exact": self.second_exact, "second-fd": self.second_differences}[order]()
         for parameter, gradient in zip(self.alphas.values(), gradients):
             parameter.grad = gradient
         self.gradient = [gradient.clone() for gradient in gradients]
@@ -174,44 +139,26 @@ class Search:
 
         return [a - self.rate * (up - down) / (2 * radius) for a, up, down in zip(direct, alpha_gradients(+1), alpha_gradients(-1))]
 
-    def step(self):
+    def step(self, order):
         """DARTS moves alpha before the weights; the authors' code and the first order as we run it, after."""
-        if self.order == "second-fd":
-            self.step_architecture()
-            loss = self.step_weights()
-            self.train_logits = self.logits
-        else:
-            loss = self.step_weights()
-            self.train_logits = self.logits
-            self.step_architecture()
+        if order == "second-fd":
+            self.step_architecture(order)
+        loss = self.step_weights()
+        self.train_logits = self.logits
+        if order != "second-fd":
+            self.step_architecture(order)
         if not math.isfinite(loss):
             raise FloatingPointError("the loss is not a number")
 
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("case")
-    parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    search = Search(*read_safetensors(arguments.case))
-    answer(torch=torch.__version__, threads=torch.get_num_threads())
-    for line in sys.stdin:
-        command = line.strip()
-        if command not in ("step", "trace"):
-            raise ValueError(f"unknown command {command!r}")
-        start, worked = time.perf_counter(), time.process_time()
-        search.step()
-        if command == "step":
-            answer(seconds=time.perf_counter() - start, work=time.process_time() - worked)
-        else:
-            answer(logits=search.train_logits.flatten().tolist(), gradient=torch.cat(search.gradient).tolist())
+    def trace(self, order):
+        self.step(order)
+        return {"logits": self.train_logits, "gradient of alpha": torch.cat(self.gradient)}
 
 
-def answer(**fields):
-    print(json.dumps(fields), flush=True)
+def build(tensors, settings, options):
+    search = Search(tensors, settings)
+    return search.step, search.trace
 
 
 if __name__ == "__main__":
-    main()
+    serve(build)

@@ -37,6 +37,10 @@ public static class FusionCompiler
     /// <summary>Types without content for a spec that has no meaning, so that a wrong key is one error and not one per use of the model.</summary>
     public static EquatableArray<GeneratedFile> Shell(SpecShell shell) => ShellCode.Files(shell).ToEquatableArray();
 
+    /// <summary>A spec's files as one: what a build adds. A driver looks through all names for each it is given, so fewer are better.</summary>
+    public static GeneratedFile? Join(SpecShell shell, EquatableArray<GeneratedFile> files) =>
+        files.Count == 0 ? null : new GeneratedFile($"FusionGen/{shell.Namespace}.{shell.Model}.g.cs", string.Concat(files.Select(file => file.Text)));
+
     /// <summary>Hint name of a generated file. The dot before the part keeps models A and APlan apart.</summary>
     internal static string FileName(string @namespace, string model, string part) => $"FusionGen/{@namespace}.{model}.{part}.g.cs";
 

@@ -37,11 +37,15 @@ public sealed class CompiledSpec
     public static CompiledSpec Compile(SpecDocument spec, PolicyDocument? policy)
     {
         ArgumentNullException.ThrowIfNull(spec);
-        var result = FusionCompiler.Compile(spec, policy);
-        var errors = result.Problems.Where(problem => problem.Kind.Severity == FusionGen.Compiler.Problems.Severity.Error).ToArray();
-        if (errors.Length > 0)
-            throw new FusionException(string.Join('\n', errors.Select(problem => $"{problem.Kind.Id}: {problem.Message}")), ExitCode.Spec);
-        return new CompiledSpec(spec, policy, Load(spec.Model, result.Files.Select(file => (file.Name, file.Text))));
+        return new CompiledSpec(spec, policy, Load(spec.Model, Emit(spec.Model, Sources(spec, policy))));
+    }
+
+    /// <summary>The same as the image of an assembly, for another process to load.</summary>
+    /// <exception cref="FusionException">The spec's shapes or budgets do not hold.</exception>
+    public static byte[] Image(SpecDocument spec, PolicyDocument? policy)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        return Emit(spec.Model, Sources(spec, policy));
     }
 
     /// <summary>The frozen backbone and its head.</summary>
@@ -57,7 +61,24 @@ public sealed class CompiledSpec
     /// <param name="name">Name of the assembly.</param>
     /// <param name="sources">Names and texts of the files.</param>
     /// <exception cref="InvalidOperationException">The text does not compile: a fault of the emitter.</exception>
-    internal static Assembly Load(string name, IEnumerable<(string Name, string Text)> sources)
+    internal static Assembly Load(string name, IEnumerable<(string Name, string Text)> sources) => Load(name, Emit(name, sources));
+
+    private static Assembly Load(string name, byte[] image)
+    {
+        using var stream = new MemoryStream(image);
+        return new AssemblyLoadContext(name, isCollectible: true).LoadFromStream(stream);
+    }
+
+    private static IEnumerable<(string Name, string Text)> Sources(SpecDocument spec, PolicyDocument? policy)
+    {
+        var result = FusionCompiler.Compile(spec, policy);
+        var errors = result.Problems.Where(problem => problem.Kind.Severity == FusionGen.Compiler.Problems.Severity.Error).ToArray();
+        return errors.Length > 0
+            ? throw new FusionException(string.Join('\n', errors.Select(problem => $"{problem.Kind.Id}: {problem.Message}")), ExitCode.Spec)
+            : result.Files.Select(file => (file.Name, file.Text));
+    }
+
+    private static byte[] Emit(string name, IEnumerable<(string Name, string Text)> sources)
     {
         var options = new CSharpParseOptions(LanguageVersion.CSharp14);
         var compilation = CSharpCompilation.Create(
@@ -72,8 +93,7 @@ public sealed class CompiledSpec
             var errors = emitted.Diagnostics.Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error).Take(5);
             throw new InvalidOperationException("generated code does not compile, which is a fault of FusionGen:\n" + string.Join('\n', errors));
         }
-        image.Position = 0;
-        return new AssemblyLoadContext(name, isCollectible: true).LoadFromStream(image);
+        return image.ToArray();
     }
 
     private static readonly Lazy<MetadataReference[]> References = new(() =>

@@ -1,0 +1,142 @@
+using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
+using BenchmarkDotNet.Attributes;
+using BenchmarkDotNet.Columns;
+using BenchmarkDotNet.Configs;
+using BenchmarkDotNet.Diagnosers;
+using BenchmarkDotNet.Jobs;
+using BenchmarkDotNet.Running;
+using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using FusionGen.Generators;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.Diagnostics;
+using Microsoft.CodeAnalysis.Text;
+
+namespace FusionGen.Benchmarks;
+
+/// <summary>What a run of the generator takes.</summary>
+/// <param name="Name">What was run.</param>
+/// <param name="Specs">Specs of the project, of 24 layers each.</param>
+/// <param name="Seconds">Median.</param>
+/// <param name="Bytes">Allocated.</param>
+/// <param name="MostSeconds">What it should take at most; 0 for no demand.</param>
+/// <param name="MostBytes">What it should allocate at most; 0 for no demand.</param>
+internal sealed record GeneratorRow(string Name, int Specs, double Seconds, long Bytes, double MostSeconds, long MostBytes)
+{
+    /// <summary>Measures every row.</summary>
+    public static IEnumerable<GeneratorRow> Run()
+    {
+        var summary = BenchmarkRunner.Run<GeneratorBenchmarks>(ManualConfig.CreateEmpty()
+            .AddColumnProvider(DefaultColumnProviders.Instance)
+            .AddDiagnoser(MemoryDiagnoser.Default)
+            .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9))
+            .WithArtifactsPath(Path.Combine(Path.GetTempPath(), "fusiongen-benchmarks"))
+            .WithOptions(ConfigOptions.DisableLogFile));
+        foreach (var report in summary.Reports)
+        {
+            var benchmark = report.BenchmarkCase;
+            var name = benchmark.Descriptor.WorkloadMethod.Name;
+            var specs = (int)benchmark.Parameters["Specs"];
+            yield return new GeneratorRow(
+                benchmark.Descriptor.WorkloadMethodDisplayInfo,
+                specs,
+                (report.ResultStatistics?.Median ?? double.NaN) / 1e9,
+                report.GcStats.GetBytesAllocatedPerOperation(benchmark) ?? 0,
+                (name, specs) switch { (nameof(GeneratorBenchmarks.Cold), GeneratorBenchmarks.Many) => 0.060, (nameof(GeneratorBenchmarks.Unrelated), _) => 50e-6, _ => 0 },
+                name == nameof(GeneratorBenchmarks.Unrelated) ? 30 * 1024 : 0);
+        }
+    }
+}
+
+/// <summary>The generator under Roslyn's driver, as the compiler and an editor run it.</summary>
+public class GeneratorBenchmarks
+{
+    internal const int Many = 50;
+    private static readonly CSharpParseOptions Options = new(LanguageVersion.CSharp14);
+    private static readonly GeneratorDriver Empty = CSharpGeneratorDriver.Create([new FusionGenerator().AsSourceGenerator()], parseOptions: Options, optionsProvider: new SpecOptions());
+    private ImmutableArray<AdditionalText> specs;
+    private CSharpCompilation compilation = null!;
+    private CSharpCompilation edited = null!;
+    private GeneratorDriver warm = null!;
+    private AdditionalText other = null!;
+
+    /// <summary>Specs of the project.</summary>
+    [Params(5, Many)]
+    public int Specs { get; set; }
+
+    /// <summary>Prepares a project that was built once.</summary>
+    [GlobalSetup]
+    public void SetUp()
+    {
+        this.compilation = CSharpCompilation.Create(
+            "Consumer",
+            [CSharpSyntaxTree.ParseText("class A;", Options)],
+            [MetadataReference.CreateFromFile(typeof(object).Assembly.Location)],
+            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary));
+        this.edited = this.compilation.AddSyntaxTrees(CSharpSyntaxTree.ParseText("class B;", Options));
+        this.specs = [.. Enumerable.Range(0, this.Specs).Select(i => Spec(i, classes: 10))];
+        this.other = Spec(0, classes: 11);
+        this.warm = Empty.AddAdditionalTexts(this.specs).RunGenerators(this.compilation);
+        if (this.warm.GetRunResult().Results.Single() is not { Exception: null, GeneratedSources.Length: > 0 })
+            throw new InvalidOperationException("the generator gave nothing");
+    }
+
+    /// <summary>A first build.</summary>
+    [Benchmark(Description = "cold build")]
+    public GeneratorDriver Cold() => Empty.AddAdditionalTexts(this.specs).RunGenerators(this.compilation);
+
+    /// <summary>C# was edited that no spec knows of.</summary>
+    [Benchmark(Description = "unrelated C# edit")]
+    public GeneratorDriver Unrelated() => this.warm.RunGenerators(this.edited);
+
+    /// <summary>One spec was edited.</summary>
+    [Benchmark(Description = "one spec edited")]
+    public GeneratorDriver One() => this.warm.ReplaceAdditionalText(this.specs[0], this.other).RunGenerators(this.compilation);
+
+    private static SpecText Spec(int index, int classes) => new($"specs/m{index}.fusion.yaml", FormattableString.Invariant($$"""
+        fusiongen: 1
+        model: Model{{index}}
+        namespace: Consumer
+        backbone: { family: vit, image: 224, patch: 16, width: {{64 * (1 + (index % 16))}}, depth: 24, heads: {{1 + (index % 16)}}, mlp: {{256 * (1 + (index % 16))}} }
+        classes: {{classes}}
+        prompts: { tokens: 10 }
+        operators:
+          add:    { kind: add }
+          affine: { kind: affine }
+          concat: { kind: concat }
+          cross:  { kind: cross-attention }
+        layers:
+          - { at: 0..23, candidates: [add, affine, concat, cross] }
+        """));
+
+    private sealed class SpecText(string path, string text) : AdditionalText
+    {
+        private readonly SourceText source = SourceText.From(text);
+
+        public override string Path => path;
+
+        public override SourceText GetText(CancellationToken cancellationToken = default) => this.source;
+    }
+
+    /// <summary>Every additional file is a spec, as the package's props say of a project's folder of specs.</summary>
+    private sealed class SpecOptions : AnalyzerConfigOptionsProvider
+    {
+        private static readonly Flag Ours = new();
+
+        public override AnalyzerConfigOptions GlobalOptions => Ours;
+
+        public override AnalyzerConfigOptions GetOptions(SyntaxTree tree) => Ours;
+
+        public override AnalyzerConfigOptions GetOptions(AdditionalText textFile) => Ours;
+
+        private sealed class Flag : AnalyzerConfigOptions
+        {
+            public override bool TryGetValue(string key, [NotNullWhen(true)] out string? value)
+            {
+                value = key == "build_metadata.AdditionalFiles.FusionGenSpec" ? "true" : null;
+                return value is not null;
+            }
+        }
+    }
+}
