@@ -63,7 +63,7 @@ internal static class Comparison
         {
             using var ours = Contender.Ours(workload, path);
             var (best, trials) = settings is null
-                ? Settings.Calibrate(workload.Kind, (candidate, limit) => Time(workload, python, path, candidate, limit))
+                ? Settings.Calibrate(workload.Kind, (candidate, limit) => Try(workload, python, path, candidate, limit))
                 : (settings, []);
             using (var theirs = Contender.Peer(workload.Kind, python, path, best))
             {
@@ -88,27 +88,27 @@ internal static class Comparison
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
-    /// <summary>Seconds of a step under settings; infinite where they do not work, or where the first step is far above the limit.</summary>
-    private static double Time(Workload workload, string python, string path, Settings settings, double limit)
+    /// <summary>A few steps under settings, or none where they do not work or the first step is far above the limit.</summary>
+    private static Trial Try(Workload workload, string python, string path, Settings settings, double limit)
     {
         try
         {
             using var theirs = Contender.Peer(workload.Kind, python, path, settings, isQuiet: true);
-            var (first, rest) = (theirs.Step(workload.TheirOrder).Seconds, new List<double>());
-            if (first > HopelesslySlow * limit && first > LongStep)
-                return double.PositiveInfinity;
+            var (first, rest) = (theirs.Step(workload.TheirOrder), new List<Step>());
+            if (first.Seconds > HopelesslySlow * limit && first.Seconds > LongStep)
+                return new Trial(settings, double.PositiveInfinity, first.Peak);
             var watch = Stopwatch.StartNew();
             while (rest.Count < 2 || (rest.Count < 20 && watch.Elapsed.TotalSeconds < 1))
             {
-                rest.Add(theirs.Step(workload.TheirOrder).Seconds);
-                if (rest[0] > LongStep)
+                rest.Add(theirs.Step(workload.TheirOrder));
+                if (rest[0].Seconds > LongStep)
                     break;
             }
-            return rest.Min();
+            return new Trial(settings, rest.Min(step => step.Seconds), rest[^1].Peak);
         }
         catch (FusionException)
         {
-            return double.PositiveInfinity;
+            return new Trial(settings, double.PositiveInfinity, 0);
         }
     }
 

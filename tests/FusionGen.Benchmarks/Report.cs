@@ -89,7 +89,7 @@ internal sealed record Report(string Machine, string Torch, double Load)
         {
             console.WriteLine(Text($"{row.Workload.Title}, {row.Workload.Row}: PyTorch with {row.Run}; we with {row.Ours.Threads} threads as by default"));
             foreach (var trial in row.Trials)
-                console.WriteLine(Text($"  {(double.IsFinite(trial.Seconds) ? Text($"{trial.Seconds * 1000:0.#} ms") : "slower, or does not work")}: {trial.Settings}"));
+                console.WriteLine(Text($"  {(double.IsFinite(trial.Seconds) ? Text($"{trial.Seconds * 1000:0.#} ms, {Mebibytes(trial.Peak)} MiB") : trial.Peak > 0 ? "hopelessly slow" : "does not work")}: {trial.Settings}"));
         }
     }
 

@@ -15,12 +15,13 @@ internal sealed record Settings(int Threads, bool Allocator, bool DetectsCore, s
 
     /// <summary>
     /// The fastest that a short search finds: from every core, tcmalloc, the processor's own kernels and sleeping workers on, one setting after the
-    /// other is changed and kept where that is faster.
+    /// other is changed and kept where that is plainly faster: what a busy moment seems to gain is no gain.
     /// </summary>
     /// <param name="kind">What is run: only a forward pass has forms.</param>
-    /// <param name="time">Seconds of a step under settings, given the best so far; infinite where they do not work.</param>
-    public static (Settings Best, IReadOnlyList<Trial> Trials) Calibrate(Kind kind, Func<Settings, double, double> time)
+    /// <param name="run">Seconds and peak memory of a step under settings, given the best seconds so far.</param>
+    public static (Settings Best, IReadOnlyList<Trial> Trials) Calibrate(Kind kind, Func<Settings, double, Trial> run)
     {
+        const double plainly = 0.97;
         var trials = new List<Trial>();
         var best = Try(new Settings(Environment.ProcessorCount, FindAllocator() is not null, true, "passive", kind == Kind.Inference ? "traced" : "eager"), double.PositiveInfinity);
         var changes = new List<Func<Settings, Settings>>();
@@ -36,14 +37,14 @@ internal sealed record Settings(int Threads, bool Allocator, bool DetectsCore, s
         foreach (var change in changes)
         {
             var trial = Try(change(best.Settings), best.Seconds);
-            if (trial.Seconds < best.Seconds)
+            if (trial.Seconds < plainly * best.Seconds)
                 best = trial;
         }
         return (best.Settings, trials);
 
         Trial Try(Settings settings, double limit)
         {
-            var trial = new Trial(settings, time(settings, limit));
+            var trial = run(settings, limit);
             trials.Add(trial);
             return trial;
         }
@@ -80,5 +81,5 @@ internal sealed record Settings(int Threads, bool Allocator, bool DetectsCore, s
     private static bool IsCoreChoice(string variable) => variable is "OPENBLAS_CORETYPE" or "OPENBLAS_L2_SIZE";
 }
 
-/// <summary>Settings and what a step took under them; infinite where they do not work or were plainly slower.</summary>
-internal sealed record Trial(Settings Settings, double Seconds);
+/// <summary>Settings and what a step took under them, in seconds and peak bytes; infinite seconds where they do not work or were hopelessly slow.</summary>
+internal sealed record Trial(Settings Settings, double Seconds, long Peak);
