@@ -111,9 +111,46 @@ public sealed class StaticTests
             Assert.That(Run(workers), Is.EqualTo(one), $"{workers} workers");
     }
 
+    /// <summary>Passes of one engine from several threads each have their own results, predictions too.</summary>
+    [Test]
+    public void Threads_do_not_mix()
+    {
+        var spec = Specs.Tiny();
+        using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
+        Randomize(network);
+        var batches = Enumerable.Range(1, 4).Select(size => Batch(spec, 3 * size, ScalarType.Float32)).ToList();
+        float[][] Results(bool parallel)
+        {
+            var found = new float[batches.Count][];
+            void Run(int i)
+            {
+                var pass = network.AtOwn(network.Training!.NewPass());
+                for (var round = 0; round < (parallel ? 10 : 1); round++)
+                {
+                    using var guard = no_grad();
+                    pass.On(batches[i]).Run();
+                    found[i] = [(float)pass.Loss, .. pass.Logits, .. pass.WeightGradient, .. network.forward(batches[i].Images).data<float>().ToArray()];
+                }
+            }
+            if (!parallel)
+            {
+                for (var i = 0; i < found.Length; i++)
+                    Run(i);
+                return found;
+            }
+            var threads = found.Select((_, i) => new Thread(() => Run(i))).ToList();
+            threads.ForEach(thread => thread.Start());
+            threads.ForEach(thread => thread.Join());
+            return found;
+        }
+        Assert.That(Results(parallel: true), Is.EqualTo(Results(parallel: false)));
+        batches.ForEach(batch => batch.Dispose());
+    }
+
     /// <summary>Fifty steps of either level in turn lead both engines to the same policy, and to the same α to 1e-4.</summary>
     [TestCase(SearchOrder.First)]
     [TestCase(SearchOrder.SecondFd)]
+    [TestCase(SearchOrder.SecondExact)]
     public void A_search_of_fifty_steps_finds_the_same(SearchOrder order)
     {
         var spec = Specs.Tiny();

@@ -43,9 +43,13 @@ public abstract class ArchitectureSteps : IDisposable
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(settings);
-        return settings.Order != SearchOrder.SecondExact && network.Training is { } engine
-            ? new StaticArchitectureSteps(network, engine, lower, settings)
-            : new EagerArchitectureSteps(network, lower, settings);
+        return (network.Training, settings.Order) switch
+        {
+            (null, _) => new EagerArchitectureSteps(network, lower, settings),
+            ({ } engine, SearchOrder.SecondExact) => new StaticExactSteps(network, engine, lower, settings),
+            ({ } engine, SearchOrder.SecondFd) => new StaticDifferencesSteps(network, engine, lower, settings),
+            ({ } engine, _) => new StaticArchitectureSteps(network, engine, lower, settings),
+        };
     }
 
     /// <summary>One step.</summary>

@@ -15,12 +15,15 @@ internal sealed class SecondOrderExact : IArchitectureGradient
     /// <inheritdoc/>
     public ArchitectureGradient Compute(BilevelProblem problem, Optimizer optimizer, Batch train, Batch validation)
     {
+        var objective = problem.Objective(validation.Images, validation.Labels, problem.At(Step(problem, optimizer, train)));
+        return new ArchitectureGradient(Gradients.Of(objective.Total, problem.Alphas), objective);
+    }
+
+    /// <summary>w′ as a function of α.</summary>
+    public static Tensor[] Step(BilevelProblem problem, Optimizer optimizer, Batch train)
+    {
         using var loss = problem.Loss(train.Images, train.Labels, problem.Whole);
         var gradients = Gradients.Of(loss, problem.Weights, differentiable: true);
-        var stepped = new Tensor[gradients.Count];
-        for (var i = 0; i < stepped.Length; i++)
-            stepped[i] = gradients[i] is { } gradient ? optimizer.VirtualStep(i, gradient) : problem.Weights[i];
-        var objective = problem.Objective(validation.Images, validation.Labels, problem.At(stepped));
-        return new ArchitectureGradient(Gradients.Of(objective.Total, problem.Alphas), objective);
+        return [.. gradients.Select((gradient, i) => gradient is null ? problem.Weights[i] : optimizer.VirtualStep(i, gradient))];
     }
 }
