@@ -230,51 +230,50 @@ internal sealed class SearchWorker : Worker
 /// <summary>A training step of VPT-deep.</summary>
 internal sealed class VptWorker : Worker
 {
-    private readonly Optimizer optimizer;
+    private readonly WeightSteps steps;
     private readonly Batch train;
 
     public VptWorker(Workload workload, FusionModel network)
         : base(workload, network)
     {
-        this.optimizer = Optimizer.Create(
-            network.Plan.Train.Optimizer,
-            [.. network.Specs.Where(spec => spec.IsTuned).Select(spec => new OptimizedParameter(spec.Name, network[spec.Name]))]);
+        this.steps = WeightSteps.Of(network, network.Plan.Train.Optimizer);
         this.train = this.RandomBatch("train");
     }
 
     private protected override IReadOnlyDictionary<string, Tensor> Inputs => new Dictionary<string, Tensor> { ["train.images"] = this.train.Images, ["train.labels"] = this.train.Labels };
 
-    private protected override IReadOnlyDictionary<string, string> Constants => new Dictionary<string, string>
+    private protected override IReadOnlyDictionary<string, string> Constants
     {
-        ["rate"] = Text(this.optimizer.Settings.LearningRate), ["decay"] = Text(this.optimizer.Settings.WeightDecay), ["momentum"] = Text(this.optimizer.Settings.Momentum),
-    };
+        get
+        {
+            var settings = this.steps.Optimizer.Settings;
+            return new Dictionary<string, string> { ["rate"] = Text(settings.LearningRate), ["decay"] = Text(settings.WeightDecay), ["momentum"] = Text(settings.Momentum) };
+        }
+    }
 
-    private protected override void Step() => this.Move();
+    private protected override void Step() => this.steps.Step(this.train);
 
     private protected override Dictionary<string, float[]> Trace()
     {
-        var (logits, gradients) = this.Move();
-        var traced = new Dictionary<string, float[]> { ["logits"] = Numbers(logits) };
-        foreach (var (parameter, gradient) in this.optimizer.Parameters.Zip(gradients))
-            traced.Add($"gradient of {parameter.Name}", Numbers(gradient!));
+        const string gradient = "weights.gradient.";
+        var traced = new Dictionary<string, float[]>();
+        this.steps.Trace = (name, value) =>
+        {
+            if (name == "weights.logits")
+                traced.Add("logits", Numbers(value));
+            else if (name.StartsWith(gradient, StringComparison.Ordinal))
+                traced.Add($"gradient of {name[gradient.Length..]}", Numbers(value));
+        };
+        this.Step();
+        this.steps.Trace = null;
         return traced;
     }
 
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-            this.optimizer.Dispose();
+            this.steps.Dispose();
         base.Dispose(disposing);
-    }
-
-    private (Tensor Logits, IReadOnlyList<Tensor?> Gradients) Move()
-    {
-        var (loss, logits) = this.Network.Loss(this.train.Images, this.train.Labels, this.Network.Table);
-        if (!float.IsFinite(loss.item<float>()))
-            throw new FusionException("the loss is not a number", ExitCode.Diverged);
-        var gradients = Gradients.Of(loss, [.. this.optimizer.Parameters.Select(parameter => (Tensor)parameter.Value)]);
-        this.optimizer.Step(gradients);
-        return (logits, gradients);
     }
 }
 
