@@ -1,7 +1,7 @@
 namespace FusionGen.Compiler;
 
 /// <summary>Finds the word that was probably meant.</summary>
-internal static class Nearest
+public static class Nearest
 {
     /// <summary>" Did you mean 'x'?", or nothing where no candidate is near.</summary>
     public static string Suggest(string word, IEnumerable<string> candidates) =>

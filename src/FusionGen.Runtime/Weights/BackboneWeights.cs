@@ -1,105 +1,82 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
 using static TorchSharp.torch;
 
 namespace FusionGen.Weights;
 
 /// <summary>What was loaded into a network's backbone.</summary>
 /// <param name="Path">The file.</param>
-/// <param name="Digest">SHA-256 of its tensors, without the head; hex.</param>
+/// <param name="Digest">SHA-256 of the backbone's tensors as they were loaded, without the head; hex. The same weights have one digest in every format and layout.</param>
 /// <param name="Notes">What is worth telling.</param>
 public sealed record BackboneWeights(string Path, string Digest, IReadOnlyList<string> Notes)
 {
-    private const int ErrorsShown = 20;
+    private const int NamesShown = 3;
 
     /// <summary>
-    /// Loads a backbone from a safetensors file in timm's layout. Strict and total: every frozen tensor must be there in its shape, and nothing else may.
-    /// The head is no part of a backbone: a file's head is taken over where it fits the network's, and dropped with a note where it does not.
+    /// Loads a backbone from a file in any known format and layout (<see cref="WeightFile"/>, <see cref="WeightLayout"/>). Strict and total: every tensor of the
+    /// backbone must be there in its shape, and nothing else may but what its layout is known to carry along, which is dropped with a note.
+    /// The head is no part of a backbone: a file's head is taken over where it fits the network's, and dropped where it does not.
     /// </summary>
-    /// <exception cref="FusionException">Tensors are missing, too many or of another shape or kind; all are listed.</exception>
-    public static BackboneWeights Load(FusionNetwork network, string path)
+    /// <param name="network">Its backbone is overwritten, all or nothing.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="layout">One of <see cref="WeightLayout.Names"/>; null to tell by the file's names.</param>
+    /// <param name="positions">How to resample a position embedding that was made for another grid; null to refuse it.</param>
+    /// <exception cref="FusionException">The file cannot be read, or tensors are missing, too many or of another shape or type; all are listed.</exception>
+    public static BackboneWeights Load(FusionNetwork network, string path, string? layout = null, PositionRule? positions = null)
     {
         ArgumentNullException.ThrowIfNull(network);
-        using var file = SafeTensors.Open(path);
-        var wanted = network.Specs.Where(spec => IsBackbone(network, spec)).ToDictionary(spec => spec.Name, StringComparer.Ordinal);
-        var (errors, notes) = (new List<string>(), new List<string>());
-        foreach (var spec in wanted.Values)
+        using var file = WeightFile.Open(path);
+        var named = WeightLayout.Of(file, layout);
+        var backbone = network.Specs.Where(IsBackbone).ToList();
+        var head = network.Specs.Where(spec => spec.Role == TensorRole.Head).ToList();
+        var map = WeightMap.Of(file, named, positions, network.Plan.Model, backbone, head);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var spec in backbone.OrderBy(spec => spec.Name, StringComparer.Ordinal))
         {
-            if (!file.Has(spec.Name))
-                errors.Add($"missing: {spec.Name} {Text(spec.Shape)}{Hint(file, spec.Name)}");
-            else
-                Compare(file.Entry(spec.Name), spec, network, errors);
+            var values = map.Read(spec);
+            hash.AppendData(Encoding.UTF8.GetBytes($"{spec.Name}\nF32\n{string.Join(',', spec.Shape)}\n"));
+            hash.AppendData(MemoryMarshal.AsBytes<float>(values));
+            Fill(network, spec, values);
         }
-        foreach (var entry in file.Entries.Where(entry => !wanted.ContainsKey(entry.Name) && !IsHead(entry.Name)))
-            errors.Add($"not of this backbone: {SafeTensorsHeader.Quote(entry.Name)} {Text(entry.Shape)}");
-        if (errors.Count > 0)
-            throw Unfit(network, path, errors);
-        using var guard = no_grad();
-        foreach (var spec in wanted.Values)
-            Copy(file, spec.Name, network);
-        LoadHead(file, network, notes);
-        return new BackboneWeights(path, file.Digest(name => !IsHead(name)), notes);
+        foreach (var spec in head.Where(_ => map.HasHead))
+            Fill(network, spec, map.Read(spec));
+        return new BackboneWeights(path, Convert.ToHexStringLower(hash.GetHashAndReset()), Told(file, named, map, positions, network.Plan.Classes));
     }
 
-    private static bool IsHead(string name) => name.StartsWith("head.", StringComparison.Ordinal);
-
     /// <summary>timm's names are the backbone's, also where the spec tunes all of it; ours have prefixes of their own.</summary>
-    private static bool IsBackbone(FusionNetwork network, TensorSpec spec) => spec.Role == TensorRole.Frozen
+    internal static bool IsBackbone(TensorSpec spec) => spec.Role == TensorRole.Frozen
         || (spec.Role == TensorRole.Tuned
             && !spec.Name.StartsWith("prompts.", StringComparison.Ordinal)
             && !spec.Name.StartsWith("operators.", StringComparison.Ordinal));
 
-    private static void Compare(SafeTensorEntry entry, TensorSpec spec, FusionNetwork network, List<string> errors)
+    /// <summary>Gives a parameter its values.</summary>
+    private static void Fill(FusionNetwork network, TensorSpec spec, float[] values)
     {
-        if (!entry.Shape.SequenceEqual(spec.Shape))
-            errors.Add($"other shape: {spec.Name} is {Text(entry.Shape)}, {network.Plan.Model} wants {Text(spec.Shape)}{PositionHint(entry, spec, network)}");
-        else if (entry.Type is "I64" or "I32" or "U8" or "BOOL")
-            errors.Add($"other type: {spec.Name} is {entry.Type}, weights must be floating point");
+        using var guard = no_grad();
+        using var source = tensor(values, [.. spec.Shape]);
+        network[spec.Name].copy_(source);
     }
 
-    private static string PositionHint(SafeTensorEntry entry, TensorSpec spec, FusionNetwork network)
+    private static List<string> Told(WeightFile file, WeightLayout layout, WeightMap map, PositionRule? rule, int classes)
     {
-        if (spec.Name != "pos_embed" || entry.Shape.Count != 3 || entry.Shape[2] != spec.Shape[2])
-            return "";
-        var side = (int)Math.Sqrt(Math.Max(0, entry.Shape[1] - 1));
-        var ours = (int)Math.Sqrt(spec.Shape[1] - 1);
-        return string.Create(CultureInfo.InvariantCulture, $" (the file was made for a grid of {side}×{side} patches, image {network.Plan.ImageSize} has {ours}×{ours}; set backbone.image so that the grids agree, or resample the file's position embedding)");
+        var notes = new List<string>();
+        if (layout.Name != "timm" || file is not SafeTensors)
+            notes.Add($"{file.Format}, layout {layout.Name}");
+        if (map.Resampled is var (from, to))
+            notes.Add(string.Create(CultureInfo.InvariantCulture, $"the position embedding was resampled from {from}×{from} to {to}×{to} patches by rule {rule!.Name}: {rule.Description}"));
+        notes.AddRange(map.Filled.Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Name} is {pair.Value} throughout, as layout {layout.Name} has none")));
+        if (map.HasHead)
+            notes.Add("the file's head has the right number of classes and was taken over");
+        foreach (var group in map.Dropped.GroupBy(dropped => dropped.Reason, StringComparer.Ordinal))
+        {
+            var names = string.Join(", ", group.Take(NamesShown).Select(dropped => $"{SafeTensorsHeader.Quote(dropped.Name)} ({string.Join(", ", file.Entry(dropped.Name).Shape)})"));
+            var rest = group.Count() > NamesShown ? string.Create(CultureInfo.InvariantCulture, $" and {group.Count() - NamesShown} more") : "";
+            notes.Add(group.Key == "the head"
+                ? string.Create(CultureInfo.InvariantCulture, $"the file's head ({names}{rest}) does not fit {classes} classes and was dropped")
+                : $"dropped, {group.Key}: {names}{rest}");
+        }
+        return notes;
     }
-
-    private static string Hint(SafeTensors file, string name) => name switch
-    {
-        "fc_norm.weight" or "fc_norm.bias" when file.Has("norm.weight") => " (the file was made for the class token: backbone.pool: cls)",
-        "norm.weight" or "norm.bias" when file.Has("fc_norm.weight") => " (the file was made for mean pooling: backbone.pool: mean)",
-        _ => "",
-    };
-
-    private static FusionException Unfit(FusionNetwork network, string path, List<string> errors)
-    {
-        var shown = errors.Take(ErrorsShown).ToList();
-        if (errors.Count > ErrorsShown)
-            shown.Add(string.Create(CultureInfo.InvariantCulture, $"… and {errors.Count - ErrorsShown} more"));
-        return new FusionException($"{path}: these weights are not of {network.Plan.Model}'s backbone:\n  {string.Join("\n  ", shown)}", ExitCode.Data);
-    }
-
-    private static void LoadHead(SafeTensors file, FusionNetwork network, List<string> notes)
-    {
-        var heads = file.Entries.Where(entry => IsHead(entry.Name)).ToList();
-        if (heads.Count == 0)
-            return;
-        var fits = heads.Count == network.WithRole(TensorRole.Head).Count && heads.All(entry => network.Has(entry.Name) && entry.Shape.SequenceEqual(network.Specs[network.IndexOf(entry.Name)].Shape));
-        notes.Add(fits
-            ? "the file's head has the right number of classes and was taken over"
-            : string.Create(CultureInfo.InvariantCulture, $"the file's head ({string.Join(", ", heads.Select(entry => $"{SafeTensorsHeader.Quote(entry.Name)} {Text(entry.Shape)}"))}) does not fit {network.Plan.Classes} classes and was dropped"));
-        if (!fits)
-            return;
-        foreach (var entry in heads)
-            Copy(file, entry.Name, network);
-    }
-
-    private static void Copy(SafeTensors file, string name, FusionNetwork network)
-    {
-        using var tensor = file.Read(name);
-        network[name].copy_(tensor);
-    }
-
-    private static string Text(IReadOnlyList<long> shape) => $"({string.Join(", ", shape)})";
 }

@@ -1,78 +1,57 @@
 using System.Buffers;
 using System.Buffers.Binary;
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using FusionGen.Checkpoints;
-using Microsoft.Win32.SafeHandles;
 using static TorchSharp.torch;
 
 namespace FusionGen.Weights;
 
-/// <summary>
-/// A safetensors file, open for reading. Tensors are read one by one, by offset and not through a mapping:
-/// a file that shrinks while it is mapped ends the process, one that shrinks while it is read ends in an error that names it.
-/// </summary>
-public sealed class SafeTensors : IDisposable
+/// <summary>A safetensors file, open for reading.</summary>
+public sealed class SafeTensors : WeightFile
 {
     private const int Chunk = 1 << 20;
 
-    private readonly SafeFileHandle file;
-    private readonly Dictionary<string, SafeTensorEntry> index;
+    private readonly MappedFile file;
 
-    private SafeTensors(string path, SafeFileHandle file, SafeTensorsHeader header)
+    /// <summary>Reads and checks the whole header of a file, which it then owns.</summary>
+    internal SafeTensors(MappedFile file)
+        : this(file, SafeTensorsHeader.Read(file))
     {
-        this.Path = path;
-        this.file = file;
-        this.Metadata = header.Metadata;
-        this.Entries = header.Entries;
-        this.index = header.Entries.ToDictionary(entry => entry.Name, StringComparer.Ordinal);
     }
 
-    /// <summary>The file.</summary>
-    public string Path { get; }
+    private SafeTensors(MappedFile file, SafeTensorsHeader header)
+        : base(file.Path, "safetensors", header.Entries)
+    {
+        this.file = file;
+        this.Metadata = header.Metadata;
+    }
 
     /// <summary>What <c>__metadata__</c> says.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
-    /// <summary>Every tensor, in the order of their bytes.</summary>
-    public IReadOnlyList<SafeTensorEntry> Entries { get; }
-
     /// <summary>Opens a file and checks its whole header.</summary>
     /// <exception cref="FusionException">The file is missing, unreadable or damaged; the message names the tensor at fault.</exception>
-    public static SafeTensors Open(string path)
+    public static new SafeTensors Open(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        SafeFileHandle? file = null;
+        var file = MappedFile.Open(path);
         try
         {
-            file = File.OpenHandle(path, options: FileOptions.SequentialScan);
-            return new SafeTensors(path, file, SafeTensorsHeader.Read(path, file));
+            return new SafeTensors(file);
         }
-        catch (Exception error)
+        catch
         {
-            file?.Dispose();
-            if (error is IOException or UnauthorizedAccessException or NotSupportedException)
-                throw new FusionException($"{path}: cannot be read: {error.Message}", ExitCode.Data, error);
+            file.Dispose();
             throw;
         }
     }
-
-    /// <summary>Whether the file has a tensor of that name.</summary>
-    public bool Has(string name) => this.index.ContainsKey(name);
-
-    /// <summary>The header's entry of a tensor.</summary>
-    /// <exception cref="FusionException">The file has none of that name.</exception>
-    public SafeTensorEntry Entry(string name) => this.index.TryGetValue(name, out var entry)
-        ? entry
-        : throw new FusionException($"{this.Path}: has no tensor {SafeTensorsHeader.Quote(name)}", ExitCode.Data);
 
     /// <summary>Reads a tensor in the type the file has it in, on the CPU.</summary>
     /// <exception cref="FusionException">The file has none of that name, it is too large for one tensor, or the file shrank.</exception>
     public Tensor Read(string name)
     {
-        var entry = this.Entry(name);
+        var entry = (SafeTensorEntry)this.Entry(name);
         if (entry.Length > int.MaxValue)
             throw new FusionException($"{this.Path}: tensor {SafeTensorsHeader.Quote(name)} is larger than 2 GiB", ExitCode.Data);
         var tensor = empty([.. entry.Shape], dtype: TypeOf(entry.Type));
@@ -101,7 +80,7 @@ public sealed class SafeTensors : IDisposable
         var buffer = ArrayPool<byte>.Shared.Rent(Chunk);
         try
         {
-            foreach (var entry in this.Entries.OrderBy(entry => entry.Name, StringComparer.Ordinal))
+            foreach (var entry in this.Entries.Cast<SafeTensorEntry>().OrderBy(entry => entry.Name, StringComparer.Ordinal))
             {
                 if (which?.Invoke(entry.Name) == false)
                     continue;
@@ -147,7 +126,20 @@ public sealed class SafeTensors : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => this.file.Dispose();
+    private protected override void Dispose(bool disposing) => this.file.Dispose();
+
+    /// <inheritdoc/>
+    private protected override void ReadBytes(WeightEntry entry, long from, Span<byte> target)
+    {
+        try
+        {
+            this.file.Bytes(((SafeTensorEntry)entry).Offset + from, target.Length).CopyTo(target);
+        }
+        catch (FusionException error)
+        {
+            throw new FusionException($"{this.Path}: tensor {SafeTensorsHeader.Quote(entry.Name)} cannot be read: the file ends inside it", ExitCode.Data, error);
+        }
+    }
 
     private static byte[] Header(List<KeyValuePair<string, Tensor>> tensors, IReadOnlyDictionary<string, string>? metadata)
     {
@@ -209,23 +201,4 @@ public sealed class SafeTensors : IDisposable
         ScalarType.Bool => "BOOL",
         _ => throw new ArgumentException($"tensors of type {type} are not written to safetensors files"),
     };
-
-    private void ReadBytes(SafeTensorEntry entry, long from, Span<byte> target)
-    {
-        try
-        {
-            for (var done = 0; done < target.Length;)
-            {
-                var read = RandomAccess.Read(this.file, target[done..], entry.Offset + from + done);
-                if (read == 0)
-                    throw new EndOfStreamException("the file ends inside the tensor");
-                done += read;
-            }
-        }
-        catch (IOException error)
-        {
-            var name = SafeTensorsHeader.Quote(entry.Name);
-            throw new FusionException(string.Create(CultureInfo.InvariantCulture, $"{this.Path}: tensor {name} cannot be read: {error.Message}"), ExitCode.Data, error);
-        }
-    }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
@@ -6,13 +5,13 @@ using System.Text.Json;
 
 namespace FusionGen.Weights;
 
-/// <summary>A tensor of a file, by the header's word for it.</summary>
+/// <summary>A tensor of a safetensors file, by the header's word for it.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Type"><c>F64 F32 F16 BF16 I64 I32 U8 BOOL</c>.</param>
 /// <param name="Shape">Its dimensions; none for a scalar.</param>
 /// <param name="Offset">Where its bytes start, from the start of the file.</param>
 /// <param name="Length">How many bytes it has.</param>
-public sealed record SafeTensorEntry(string Name, string Type, IReadOnlyList<long> Shape, long Offset, long Length);
+internal sealed record SafeTensorEntry(string Name, string Type, IReadOnlyList<long> Shape, long Offset, long Length) : WeightEntry(Name, Type, Shape);
 
 /// <summary>
 /// The JSON header of a safetensors file, read as if an enemy had written it: nothing is allocated by a size before that size
@@ -44,16 +43,6 @@ internal sealed class SafeTensorsHeader
     /// <summary>By offset.</summary>
     public IReadOnlyList<SafeTensorEntry> Entries => this.entries;
 
-    /// <summary>Bytes of an element; 0 for a type that is not read here.</summary>
-    public static int SizeOf(string type) => type switch
-    {
-        "F64" or "I64" => 8,
-        "F32" or "I32" => 4,
-        "F16" or "BF16" => 2,
-        "U8" or "BOOL" => 1,
-        _ => 0,
-    };
-
     /// <summary>A name out of a file, fit for a message: no control characters, no novel.</summary>
     public static string Quote(string name)
     {
@@ -63,32 +52,23 @@ internal sealed class SafeTensorsHeader
         return text.Append('\'').ToString();
     }
 
-    public static SafeTensorsHeader Read(string path, Microsoft.Win32.SafeHandles.SafeFileHandle file)
+    public static SafeTensorsHeader Read(MappedFile file)
     {
-        var length = RandomAccess.GetLength(file);
-        Span<byte> prefix = stackalloc byte[8];
-        if (length < 8 || RandomAccess.Read(file, prefix, 0) < 8)
+        var (path, length) = (file.Path, file.Length);
+        if (length < 8)
             throw Damaged(path, "shorter than the 8 bytes that give its header's length; not a safetensors file");
-        var size = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
+        var size = BinaryPrimitives.ReadUInt64LittleEndian(file.Bytes(0, 8));
         if (size > LargestHeader || (long)size > length - 8)
             throw Damaged(path, string.Create(CultureInfo.InvariantCulture, $"its header claims {size} bytes, the file has {length}; truncated, or not a safetensors file"));
         var header = new SafeTensorsHeader(path, 8 + (long)size, length - 8 - (long)size);
-        var buffer = ArrayPool<byte>.Shared.Rent((int)size);
         try
         {
-            var json = buffer.AsSpan(0, (int)size);
-            if (RandomAccess.Read(file, json, 8) < json.Length)
-                throw Damaged(path, "its header is cut short");
-            header.Parse(json);
+            header.Parse(file.Bytes(8, (int)size));
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or FormatException)
         {
             // Utf8JsonReader reports broken UTF-8 in a string as InvalidOperationException.
             throw Damaged(path, $"its header is not valid: {error.Message}", error);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
         }
         header.CheckCoverage();
         return header;
@@ -163,8 +143,8 @@ internal sealed class SafeTensorsHeader
         }
         if (type is null || shape is null || offsets is not [var begin, var end])
             throw this.DamagedTensor(name, "lacks one of dtype, shape and two data_offsets");
-        var size = SizeOf(type);
-        if (size == 0)
+        var size = ElementType.SizeOf(type);
+        if (size == 0 || type is "I16" or "I8")
             throw this.DamagedTensor(name, $"has dtype {Quote(type)}; F64, F32, F16, BF16, I64, I32, U8 and BOOL can be read");
         if (begin > end || end > this.dataLength)
             throw this.DamagedTensor(name, string.Create(CultureInfo.InvariantCulture, $"claims bytes {begin} to {end} of {this.dataLength}; the file is truncated or damaged"));
