@@ -72,6 +72,7 @@ internal static class Tool
         new ReportCommand(),
         new ParityCommand(),
         new PretrainCommand(),
+        new ImportWeightsCommand(),
         new BenchCommand(),
         new DoctorCommand(),
         new SchemaCommand(),

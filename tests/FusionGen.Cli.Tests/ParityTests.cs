@@ -11,7 +11,7 @@ internal sealed class ParityTests
             "pfd_add_all", "pfd_affine_all", "pfd_concat_all", "pfd_concat_top4", "pfd_cross_all", "pfd_hybrid", "pfd_hybrid_unshared",
             "pfd_mixed_t5", "pfd_mixed_t03", "pfd_mixed_unshared", "pfd_mixed_init", "pfd_mixed_avgpool", "pfd_swin", "pfd_swin_hybrid",
         ]),
-        ("timm", ["vit_timm", "vit_timm_avg", "swin_timm"]),
+        ("timm", ["vit_timm", "vit_timm_avg", "vit_npz", "swin_timm"]),
         ("vpt", ["vpt_deep", "vpt_deep_train5"]),
     ];
 
@@ -22,6 +22,40 @@ internal sealed class ParityTests
         var result = CommandLine.Run("parity", "--reference", CommandLine.Golden(name), "--layout", layout, "--dtype", dtype);
         Assert.That(result.Code, Is.Zero, result.Errors + result.Output);
         Assert.That(result.Output, Does.Contain("logits").And.Contain("quantities within tolerance"));
+    }
+
+    [Test]
+    public void Every_variant_of_googles_files_gives_the_published_numbers([Values("vit_npz", "vit_npz_bigvision", "vit_npz_bigvision_stacked", "vit_npz_opt_target")] string file)
+    {
+        var weights = Path.ChangeExtension(CommandLine.Golden(file), ".npz");
+        var result = CommandLine.Run("parity", "--reference", CommandLine.Golden("vit_npz"), "--layout", "timm", "--weights", weights);
+        Assert.That(result.Code, Is.Zero, result.Errors + result.Output);
+        Assert.That(result.Output, Does.Contain("quantities within tolerance").And.Contain("NumPy npz, layout google"));
+    }
+
+    [Test]
+    public void Position_embeddings_are_resampled_as_published()
+    {
+        var result = CommandLine.Run("parity", "--reference", CommandLine.Golden("posembed_resample"));
+        Assert.That(result.Code, Is.Zero, result.Errors + result.Output);
+        Assert.That(result.Output, Does.Contain("9 quantities within tolerance"));
+    }
+
+    [Test]
+    public void What_is_imported_computes_the_same()
+    {
+        using var project = new TinyProject();
+        var (spec, imported) = (project.At("golden.fusion.yaml"), project.At("imported.safetensors"));
+        File.WriteAllText(spec, "fusiongen: 1\nmodel: Golden\nnamespace: A\nbackbone: { family: vit, image: 32, patch: 8, width: 48, depth: 4, heads: 4, mlp: 96 }\nclasses: 7\n");
+        var npz = Path.ChangeExtension(CommandLine.Golden("vit_npz_bigvision_stacked"), ".npz");
+        var result = CommandLine.Run("import-weights", npz, "--spec", spec, "--out", imported);
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        Assert.That(result.Output, Does.Contain("54 tensors").And.Contain("layout google"));
+        result = CommandLine.Run("parity", "--reference", CommandLine.Golden("vit_npz"), "--layout", "timm", "--weights", imported);
+        Assert.That(result.Code, Is.Zero, result.Errors + result.Output);
+        Assert.That(CommandLine.Run("import-weights", imported, "--spec", spec, "--set", "backbone.image=48", "--out", project.At("x")).Errors, Does.Contain("--positions"));
+        Assert.That(CommandLine.Run("import-weights", imported, "--spec", spec, "--set", "backbone.image=48", "--out", project.At("x"), "--positions", "timm").Code, Is.Zero);
+        Assert.That(CommandLine.Run("import-weights", imported, "--spec", spec, "--out", imported).Errors, Does.Contain("would replace the file itself"));
     }
 
     private static IEnumerable<string> Cases() => Known.SelectMany(known => known.Cases);

@@ -22,7 +22,7 @@ internal static class CommonOptions
     public static Option<string?> Data() => new("--data") { Description = $"The data, if not the spec's: {DataSource.Forms}.", HelpName = "source" };
 
     /// <summary>The backbone's weights.</summary>
-    public static Option<string?> Weights() => new("--weights") { Description = "Weights of the backbone in timm's safetensors layout, if not the spec's; 'none' leaves it at its random start.", HelpName = "file" };
+    public static Option<string?> Weights() => new("--weights") { Description = "Weights of the backbone, in any format that import-weights reads, if not the spec's; 'none' leaves it at its random start.", HelpName = "file" };
 
     /// <summary>Where results go.</summary>
     public static Option<string?> Out(string description) => new("--out", "-o") { Description = description, HelpName = "path" };

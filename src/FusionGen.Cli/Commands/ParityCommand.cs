@@ -13,8 +13,9 @@ internal sealed class ParityCommand : ToolCommand
     private readonly Option<string> spec;
     private readonly Option<string?> policy;
     private readonly Option<string> reference;
-    private readonly Option<string> layout;
+    private readonly Option<string?> layout;
     private readonly Option<string> dtype;
+    private readonly Option<string?> weights;
 
     public ParityCommand()
         : base(
@@ -23,24 +24,24 @@ internal sealed class ParityCommand : ToolCommand
             "Every parameter on either side must find its counterpart. Exit code 0 within tolerance, 4 otherwise.",
             "fusiongen parity --spec auto --reference tests/goldens/pfd_hybrid.safetensors --layout pfd",
             "fusiongen parity --spec auto --reference tests/goldens/vpt_deep.safetensors --layout vpt --dtype float64",
+            "fusiongen parity --reference tests/goldens/vit_npz.safetensors --layout timm --weights tests/goldens/vit_npz_bigvision.npz",
             "fusiongen parity --spec my.fusion.yaml --policy my.policy.yaml --reference my-case.safetensors --layout timm")
     {
         this.spec = this.Takes(new Option<string>("--spec") { Description = "The spec; 'auto' derives spec and policy from the case.", HelpName = "file", DefaultValueFactory = _ => "auto" });
         this.policy = this.Takes(CommonOptions.Policy());
         this.reference = this.Takes(new Option<string>("--reference") { Description = "The reference case, a safetensors file.", HelpName = "file", Required = true });
-        this.layout = this.Takes(new Option<string>("--layout") { Description = "Whose parameter names the case has.", HelpName = string.Join('|', ReferenceLayout.All.Keys), Required = true });
+        this.layout = this.Takes(new Option<string?>("--layout") { Description = "Whose parameter names the case has; needed unless it is one of position embeddings.", HelpName = string.Join('|', ReferenceLayout.All.Keys) });
         this.layout.AcceptOnlyFromAmong([.. ReferenceLayout.All.Keys]);
         this.dtype = this.Takes(new Option<string>("--dtype") { Description = "Type of our parameters and activations.", HelpName = "float32|float64", DefaultValueFactory = _ => "float32" });
         this.dtype.AcceptOnlyFromAmong("float32", "float64");
+        this.weights = this.Takes(new Option<string?>("--weights") { Description = "A file to take the backbone from instead of the case's state, in any format that import-weights reads; the npz that the case names if not given.", HelpName = "file" });
     }
 
     public override ExitCode Run(Invocation invocation)
     {
-        var (terminal, layout) = (invocation.Terminal, invocation.Get(this.layout));
+        var terminal = invocation.Terminal;
         using var reference = ReferenceCase.Open(invocation.Get(this.reference));
-        ParityCheck.Require(reference);
-        var compiled = this.Compile(invocation, reference, layout, terminal);
-        var result = ParityCheck.Run(reference, layout, compiled, invocation.Get(this.dtype) == "float64" ? ScalarType.Float64 : ScalarType.Float32);
+        var result = PositionParity.Concerns(reference) ? PositionParity.Run(reference) : this.Compare(invocation, reference, terminal);
 
         var table = Tables.New("quantity", ">largest difference", ">relative to largest", ">allowed", "");
         foreach (var difference in result.Differences)
@@ -53,6 +54,14 @@ internal sealed class ParityCommand : ToolCommand
             ? $"{result.Differences.Count} quantities within tolerance"
             : $"{failed} of {result.Differences.Count} quantities out of tolerance");
         return failed == 0 ? ExitCode.Ok : ExitCode.Data;
+    }
+
+    private ParityResult Compare(Invocation invocation, ReferenceCase reference, Terminal terminal)
+    {
+        var layout = invocation.Get(this.layout) ?? throw new FusionException($"--layout: say whose parameter names the case has: {string.Join(", ", ReferenceLayout.All.Keys)}", ExitCode.Spec);
+        ParityCheck.Require(reference);
+        var compiled = this.Compile(invocation, reference, layout, terminal);
+        return ParityCheck.Run(reference, layout, compiled, invocation.Get(this.dtype) == "float64" ? ScalarType.Float64 : ScalarType.Float32, invocation.Get(this.weights));
     }
 
     private CompiledSpec Compile(Invocation invocation, ReferenceCase reference, string layout, Terminal terminal)

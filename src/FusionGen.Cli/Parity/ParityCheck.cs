@@ -1,4 +1,5 @@
 using FusionGen.Cli.Compilation;
+using FusionGen.Weights;
 using static TorchSharp.torch;
 
 namespace FusionGen.Cli.Parity;
@@ -68,14 +69,26 @@ internal static class ParityCheck
     }
 
     /// <summary>Runs the comparison.</summary>
+    /// <param name="reference">The case.</param>
+    /// <param name="layoutName">Whose names it has.</param>
+    /// <param name="compiled">Our network.</param>
+    /// <param name="dtype">Its type.</param>
+    /// <param name="weights">A file to take the backbone from instead of the case's state; null for the one that the case names, or for none.</param>
     /// <exception cref="FusionException">The reference does not map totally onto the network.</exception>
-    public static ParityResult Run(ReferenceCase reference, string layoutName, CompiledSpec compiled, ScalarType dtype)
+    public static ParityResult Run(ReferenceCase reference, string layoutName, CompiledSpec compiled, ScalarType dtype, string? weights)
     {
         var layout = ReferenceLayout.All[layoutName](reference, compiled.Spec, compiled.Policy);
         using var network = Create(reference, compiled, dtype);
         var map = ParameterMap.Of(reference, layout, network);
         map.Load(reference, network);
         var notes = map.Ignored.Select(ignored => $"{ignored.Name}: {ignored.Reason}").ToList();
+        if (reference.Text("npz_file") is { Length: > 0 } named)
+            weights ??= Path.Combine(Path.GetDirectoryName(reference.Path) ?? "", named);
+        if (weights is not null)
+        {
+            var loaded = BackboneWeights.Load(network, weights);
+            notes.AddRange([$"the state's backbone: it was read from {weights} instead", .. loaded.Notes]);
+        }
         var differences = IsTraining(reference)
             ? ParityTrajectory.Run(reference, network, map, dtype)
             : Forward(reference, network, map, dtype, notes);

@@ -25,10 +25,10 @@ internal sealed class ReferenceCase : IDisposable
     public string Path => this.file.Path;
 
     /// <summary>Names of the state's tensors, sorted.</summary>
-    public IReadOnlyList<string> State => this.NamesUnder(StatePrefix);
+    public IReadOnlyList<string> State => this.Names(StatePrefix);
 
     /// <summary>Names of the tensors that have a gradient, sorted.</summary>
-    public IReadOnlyList<string> Gradients => this.NamesUnder(GradientPrefix);
+    public IReadOnlyList<string> Gradients => this.Names(GradientPrefix);
 
     /// <summary>Opens a case.</summary>
     /// <exception cref="FusionException">The file is damaged or no reference case.</exception>
@@ -52,6 +52,10 @@ internal sealed class ReferenceCase : IDisposable
             throw;
         }
     }
+
+    /// <summary>Names of the tensors behind a prefix, without it, sorted.</summary>
+    public IReadOnlyList<string> Names(string prefix) =>
+        [.. this.file.Entries.Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal)).Select(entry => entry.Name[prefix.Length..]).Order(StringComparer.Ordinal)];
 
     /// <summary>Whether there is a tensor of that full name.</summary>
     public bool Has(string name) => this.file.Has(name);
@@ -111,7 +115,4 @@ internal sealed class ReferenceCase : IDisposable
         : throw new FusionException($"{this.Path}: its settings have no '{key}'", ExitCode.Data);
 
     private FusionException Malformed(string key, string wanted) => new($"{this.Path}: its setting '{key}' must be {wanted}, not {this.Get(key)}", ExitCode.Data);
-
-    private List<string> NamesUnder(string prefix) =>
-        [.. this.file.Entries.Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal)).Select(entry => entry.Name[prefix.Length..]).Order(StringComparer.Ordinal)];
 }

@@ -14,6 +14,9 @@ public sealed record BackboneWeights(string Path, string Digest, IReadOnlyList<s
 {
     private const int NamesShown = 3;
 
+    /// <summary>Whether the file had a head of the network's shape, which was taken over.</summary>
+    public bool HasHead { get; init; }
+
     /// <summary>
     /// Loads a backbone from a file in any known format and layout (<see cref="WeightFile"/>, <see cref="WeightLayout"/>). Strict and total: every tensor of the
     /// backbone must be there in its shape, and nothing else may but what its layout is known to carry along, which is dropped with a note.
@@ -42,7 +45,7 @@ public sealed record BackboneWeights(string Path, string Digest, IReadOnlyList<s
         }
         foreach (var spec in head.Where(_ => map.HasHead))
             Fill(network, spec, map.Read(spec));
-        return new BackboneWeights(path, Convert.ToHexStringLower(hash.GetHashAndReset()), Told(file, named, map, positions, network.Plan.Classes));
+        return new BackboneWeights(path, Convert.ToHexStringLower(hash.GetHashAndReset()), Told(file, named, map, positions, network.Plan.Classes)) { HasHead = map.HasHead };
     }
 
     /// <summary>timm's names are the backbone's, also where the spec tunes all of it; ours have prefixes of their own.</summary>

@@ -363,7 +363,7 @@ internal ref struct Unpickler
     /// <summary>A view that stays inside its storage, whatever its numbers.</summary>
     private readonly TorchTensor TensorOf(TorchStorage storage, long offset, object?[] sizes, object?[] steps)
     {
-        if (sizes.Length != steps.Length || sizes.Length > LargestRank || sizes.Concat(steps).Any(value => value is not long and >= 0))
+        if (sizes.Length != steps.Length || sizes.Length > LargestRank || sizes.Concat(steps).Any(value => value is not (long and >= 0L)))
             throw this.Refused("has a tensor whose shape or strides are not all whole, non-negative numbers");
         var (shape, strides) = (sizes.Cast<long>().ToArray(), steps.Cast<long>().ToArray());
         var isEmpty = shape.Contains(0);

@@ -22,7 +22,7 @@ internal sealed class PublishedLayoutsTests
         Assert.That(loaded.Digest, Is.EqualTo(DigestOf(tensors)));
         using var file = WeightFile.Open(folder[name]);
         Assert.That(WeightLayout.Of(file).Name, Is.EqualTo(PublishedLayouts.Files[name].Layout));
-        var rest = file.Entries.Where(entry => WeightLayout.Of(file).Drops(entry.Name) is not null).ToList();
+        var rest = file.Entries.Where(entry => tensors.All(tensor => tensor.Name != entry.Name) && WeightLayout.Of(file).Drops(entry.Name) is not null).ToList();
         Assert.That(rest.Where(entry => !loaded.Notes.Any(note => note.Contains($"'{entry.Name}'", StringComparison.Ordinal))), Is.Empty, "whatever is dropped is told");
     }
 
