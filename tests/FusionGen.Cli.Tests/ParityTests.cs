@@ -1,3 +1,11 @@
+using FusionGen.Checkpoints;
+using FusionGen.Cli.Compilation;
+using FusionGen.Cli.Output;
+using FusionGen.Cli.Parity;
+using FusionGen.Compiler.Spec;
+using FusionGen.Weights;
+using static TorchSharp.torch;
+
 namespace FusionGen.Cli.Tests;
 
 /// <summary>The published authors' own numbers, reproduced by compiled specs (logits 3e-5 and gradients 1e-4 in float32, logits 1e-10 in float64).</summary>
@@ -56,6 +64,30 @@ internal sealed class ParityTests
         Assert.That(CommandLine.Run("import-weights", imported, "--spec", spec, "--set", "backbone.image=48", "--out", project.At("x")).Errors, Does.Contain("--positions"));
         Assert.That(CommandLine.Run("import-weights", imported, "--spec", spec, "--set", "backbone.image=48", "--out", project.At("x"), "--positions", "timm").Code, Is.Zero);
         Assert.That(CommandLine.Run("import-weights", imported, "--spec", spec, "--out", imported).Errors, Does.Contain("would replace the file itself"));
+    }
+
+    [Test]
+    public void What_the_authors_tuned_becomes_a_backbone_and_an_adapter([Values("vpt_deep", "pfd_hybrid", "pfd_hybrid_unshared")] string name)
+    {
+        using var project = new TinyProject();
+        var terminal = new Terminal(TextWriter.Null, TextWriter.Null);
+        var checkpoint = project.At("tuned.safetensors");
+        using var reference = ReferenceCase.Open(CommandLine.Golden(name));
+        using (var scope = NewDisposeScope())
+            SafeTensors.Write(checkpoint, reference.State.Select(tensor => KeyValuePair.Create(tensor, reference.ReadState(tensor))));
+        var layout = name.Split('_')[0];
+        var spec = SpecFile.Parse("x", ReferenceLayout.SpecOf(reference, layout), terminal);
+        var policy = ReferenceLayout.PolicyOf(reference, layout, spec.Document)!;
+        File.WriteAllText(project.Spec, spec.Text);
+        File.WriteAllText(project.At("p.yaml"), PolicyWriter.Write(policy));
+        var result = CommandLine.Run("import-weights", checkpoint, "--spec", project.Spec, "--policy", project.At("p.yaml"), "--out", project.At("backbone.safetensors"), "--adapter", project.At("adapter"));
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        using var model = spec.Compile(policy, terminal).CreateModel();
+        Adapter.Load(project.At("adapter"), model, BackboneWeights.Load(model, project.At("backbone.safetensors")).Digest);
+        using var inner = NewDisposeScope();
+        using var guard = no_grad();
+        var difference = (model.forward(reference.Read("input/images")) - reference.Read("output/logits")).abs().max().item<float>();
+        Assert.That(difference, Is.LessThan(3e-5));
     }
 
     private static IEnumerable<string> Cases() => Known.SelectMany(known => known.Cases);

@@ -1,5 +1,7 @@
 using System.CommandLine;
+using FusionGen.Checkpoints;
 using FusionGen.Cli.Compilation;
+using FusionGen.Cli.Parity;
 using FusionGen.Weights;
 using static TorchSharp.torch;
 
@@ -14,6 +16,8 @@ internal sealed class ImportWeightsCommand : ToolCommand
     private readonly Option<string?> layout;
     private readonly Option<string?> positions;
     private readonly Option<string[]> overrides;
+    private readonly Option<string?> adapter;
+    private readonly Option<string?> policy;
 
     public ImportWeightsCommand()
         : base(
@@ -23,6 +27,7 @@ internal sealed class ImportWeightsCommand : ToolCommand
             "A spec's backbone.weights may name such a file directly; only position embeddings of another grid have to be imported.",
             "fusiongen import-weights ViT-B_16.npz --spec specs/vit-b16-pfd.fusion.yaml --out specs/backbones/vit-b16.safetensors",
             "fusiongen import-weights mae_pretrain_vit_base.pth --spec my.fusion.yaml --layout mae --out mae.safetensors",
+            "fusiongen import-weights tuned.pth --spec my.fusion.yaml --policy my.policy.yaml --adapter tuned/adapter",
             "fusiongen import-weights vit-384.safetensors --spec my.fusion.yaml --positions timm --out vit-224.safetensors")
     {
         this.file = this.Takes(new Argument<string>("file") { Description = "The weights." });
@@ -36,6 +41,8 @@ internal sealed class ImportWeightsCommand : ToolCommand
             HelpName = string.Join('|', PositionRule.All.Select(rule => rule.Name)),
         });
         this.positions.AcceptOnlyFromAmong([.. PositionRule.All.Select(rule => rule.Name)]);
+        this.adapter = this.Takes(new Option<string?>("--adapter") { Description = "Also write what VPT's or PFD's code has tuned, and the head, as an adapter for the policy's model.", HelpName = "folder" });
+        this.policy = this.Takes(CommonOptions.Policy());
         this.overrides = this.Takes(CommonOptions.Set());
     }
 
@@ -63,6 +70,24 @@ internal sealed class ImportWeightsCommand : ToolCommand
         foreach (var note in loaded.Notes)
             terminal.Line($"{source}: {note}");
         terminal.Line($"{target}: {tensors.Count} tensors, {tensors.Sum(tensor => tensor.Count):N0} parameters, sha256 {loaded.Digest}");
+        if (invocation.Get(this.adapter) is { } folder)
+            this.ImportAdapter(invocation, spec, folder, loaded.Digest);
         return ExitCode.Ok;
+    }
+
+    private void ImportAdapter(Invocation invocation, SpecFile spec, string folder, string digest)
+    {
+        var terminal = invocation.Terminal;
+        var policy = spec.Policy(invocation.Get(this.policy), terminal)
+            ?? throw new FusionException($"{spec.PolicyPath}: is missing; --adapter needs the policy that says which operator each layer has", ExitCode.Spec);
+        using var file = WeightFile.Open(invocation.Get(this.file));
+        using var model = spec.Compile(policy, terminal).CreateModel();
+        var tuned = new TunedCheckpoint(file);
+        var map = ParameterMap.Of(tuned, tuned.Layout(WeightLayout.Of(file, invocation.Get(this.layout)).Name, spec.Document, policy), model);
+        map.Load(tuned, model);
+        Adapter.Save(folder, model, digest, []);
+        foreach (var (name, reason) in map.Ignored)
+            terminal.Line($"{file.Path}: not imported: {name}: {reason}");
+        terminal.Line($"{folder}: {model.Specs.Count(tensor => tensor.IsTuned)} tensors, {model.Specs.Where(tensor => tensor.IsTuned).Sum(tensor => tensor.Count):N0} parameters");
     }
 }

@@ -16,13 +16,19 @@ internal sealed partial class PfdLayout : ReferenceLayout
 
     /// <summary>The layout of a case, under a spec and, where it is discretised, a policy.</summary>
     public PfdLayout(ReferenceCase reference, SpecDocument spec, PolicyDocument? policy)
+        : this(reference.Path, spec, policy, reference.Texts("bank_keys"), reference.Texts("operators"))
+    {
+    }
+
+    /// <summary>The layout of a file in which each layer has a bank of that key, and α has operators in that order; none for the authors' order.</summary>
+    public PfdLayout(string path, SpecDocument spec, PolicyDocument? policy, IReadOnlyList<string> bankKeys, IReadOnlyList<string> order)
     {
         this.spec = spec;
         this.policy = policy;
-        this.bankKeys = reference.Texts("bank_keys");
-        this.order = reference.Texts("operators") is { Count: > 0 } named ? named : Operators;
-        if (this.bankKeys.Count != spec.Layers.Count)
-            throw new FusionException($"{reference.Path}: its 'bank_keys' name {this.bankKeys.Count} layers, {spec.Model} has {spec.Layers.Count}", ExitCode.Data);
+        this.bankKeys = bankKeys;
+        this.order = order.Count > 0 ? order : Operators;
+        if (bankKeys.Count != spec.Layers.Count)
+            throw new FusionException($"{path}: its 'bank_keys' name {bankKeys.Count} layers, {spec.Model} has {spec.Layers.Count}", ExitCode.Data);
     }
 
     /// <summary>All four operators in every layer, with the case's options.</summary>

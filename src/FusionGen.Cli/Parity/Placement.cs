@@ -47,7 +47,7 @@ internal sealed class ParameterMap
 
     /// <summary>Checks that nothing is left over on either side and every shape fits.</summary>
     /// <exception cref="FusionException">Something is left over, filled twice or of another shape; all are listed.</exception>
-    public static ParameterMap Of(ReferenceCase reference, ReferenceLayout layout, FusionNetwork network)
+    public static ParameterMap Of(IReferenceState reference, ReferenceLayout layout, FusionNetwork network)
     {
         var errors = new List<string>();
         var placements = new List<Placement>();
@@ -82,7 +82,7 @@ internal sealed class ParameterMap
     }
 
     /// <summary>Gives every parameter the reference's values.</summary>
-    public void Load(ReferenceCase reference, FusionNetwork network)
+    public void Load(IReferenceState reference, FusionNetwork network)
     {
         using var guard = no_grad();
         foreach (var placement in this.Placements)
@@ -93,7 +93,7 @@ internal sealed class ParameterMap
         }
     }
 
-    private static string? Check(ReferenceCase reference, Placement placement, TensorSpec spec)
+    private static string? Check(IReferenceState reference, Placement placement, TensorSpec spec)
     {
         var part = PartOf(reference, placement);
         var wanted = spec.Shape.ToArray();
@@ -108,7 +108,7 @@ internal sealed class ParameterMap
             : $"'{placement.Reference}' of the reference is ({string.Join(", ", part)}) where '{spec.Name}' wants ({string.Join(", ", wanted)})";
     }
 
-    private static IReadOnlyList<long> PartOf(ReferenceCase reference, Placement placement)
+    private static IReadOnlyList<long> PartOf(IReferenceState reference, Placement placement)
     {
         var shape = reference.ShapeOf(placement.Reference);
         var part = placement.Entry is null ? shape : [.. shape.Skip(1)];

@@ -8,7 +8,7 @@ namespace FusionGen.Cli.Parity;
 /// A reference case: what published code computed, with everything needed to compute it again. A safetensors file with <c>state/NAME</c>,
 /// <c>input/…</c>, <c>output/…</c>, <c>grad/NAME</c> and, where it trains, <c>step{i}/…</c>; settings are JSON in its metadata under <c>case</c>.
 /// </summary>
-internal sealed class ReferenceCase : IDisposable
+internal sealed class ReferenceCase : IReferenceState, IDisposable
 {
     private const string StatePrefix = "state/";
     private const string GradientPrefix = "grad/";

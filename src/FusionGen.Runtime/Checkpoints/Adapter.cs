@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using FusionGen.Reporting;
 using FusionGen.Weights;
@@ -46,7 +47,8 @@ public sealed record AdapterConfig
 }
 
 /// <summary>
-/// What training changed, and nothing else: <c>adapter_model.safetensors</c> with the tuned tensors and the head, <c>adapter_config.json</c> beside it.
+/// What training changed, and nothing else: <c>adapter_model.safetensors</c> with the tuned tensors and the head, <c>adapter_config.json</c> beside it, and a
+/// model card, <c>README.md</c>, that says the same to people.
 /// </summary>
 public static class Adapter
 {
@@ -55,6 +57,9 @@ public static class Adapter
 
     /// <summary>File name of the description.</summary>
     public const string ConfigFile = "adapter_config.json";
+
+    /// <summary>File name of the model card.</summary>
+    public const string CardFile = "README.md";
 
     /// <summary>Writes a model's adapter into a folder.</summary>
     /// <param name="folder">Created where it is missing.</param>
@@ -84,6 +89,7 @@ public static class Adapter
             model.Specs.Where(spec => spec.IsTuned).Select(spec => new KeyValuePair<string, Tensor>(spec.Name, model[spec.Name])),
             new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "fusiongen.adapter", ["spec_hash"] = plan.SpecHash });
         AtomicFile.WriteText(Path.Combine(folder, ConfigFile), JsonSerializer.Serialize(config, Json.Indented.AdapterConfig) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, CardFile), Card(config, plan));
     }
 
     /// <summary>Reads a folder's description.</summary>
@@ -128,6 +134,37 @@ public static class Adapter
             model[spec.Name].copy_(tensor);
         }
         return (config, config.SpecHash == model.Plan.SpecHash ? [] : ["the adapter was trained under another version of the spec; every tensor fits"]);
+    }
+
+    private static string Card(AdapterConfig config, NetworkPlan plan)
+    {
+        var layers = config.Policy.Select((choice, layer) => (Layer: layer, Choice: choice.Length == 0 ? "none" : choice)).GroupBy(pair => pair.Choice, StringComparer.Ordinal)
+            .Select(group => $"{group.Key} in {string.Join(", ", group.Select(pair => pair.Layer))}");
+        return string.Create(CultureInfo.InvariantCulture, $"""
+            ---
+            library_name: fusiongen
+            pipeline_tag: image-classification
+            tags: [vision-transformer, prompt-tuning, adapter]
+            ---
+            # {config.Model}: adapter
+
+            What training changed of a frozen {plan.Family} backbone of {plan.BackboneParameters:N0} parameters ({plan.Depth} blocks of width {plan.Width}), and nothing else.
+
+            | | |
+            |---|---|
+            | tuned parameters | {config.TunedParameters:N0}, and {config.HeadParameters:N0} of the head: {100 * config.TunedShare:0.00} % of all |
+            | operators, by layer | {string.Join("; ", layers)} |
+            | classes | {plan.Classes}{(config.Classes.Count == 0 ? "" : $": {string.Join(", ", config.Classes)}")} |
+            | images | {config.ImageSize}×{config.ImageSize}, preprocessing `{config.Preprocessing}`, normalization `{config.Normalization}` |
+            | backbone's weights, SHA-256 | {(config.BackboneDigest.Length == 0 ? "none: the backbone was initialised, not loaded" : $"`{config.BackboneDigest}`")} |
+            | spec, SHA-256 | `{config.SpecHash}` |
+
+            `{ModelFile}` holds the tensors, `{ConfigFile}` the table above for machines. It works on the backbone of that digest only, and loading checks it:
+
+                fusiongen eval SPEC --adapter FOLDER
+
+
+            """);
     }
 
     private static void Check(SafeTensors file, FusionModel model)

@@ -32,6 +32,8 @@ internal sealed class AdapterTests
         Assert.That(config.Policy, Is.EqualTo(Policy));
         Assert.That((config.TunedParameters, config.HeadParameters), Is.EqualTo((28L, 15L)));
         Assert.That(notes, Is.Empty);
+        Assert.That(File.ReadAllText(folder[Adapter.CardFile]), Does.StartWith("---\nlibrary_name: fusiongen\n")
+            .And.Contain("| tuned parameters | 28, and 15 of the head").And.Contain("add in 0, 1; mix in 2").And.Contain("x, y, z").And.Contain("`abc`"));
     }
 
     [Test]
