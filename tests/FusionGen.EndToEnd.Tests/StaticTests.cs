@@ -1,5 +1,6 @@
 using FusionGen.Cli.Compilation;
 using FusionGen.Compiler;
+using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Spec;
 using FusionGen.Search;
 using FusionGen.Static;
@@ -55,7 +56,12 @@ public sealed class StaticTests
         network.Initialize(1);
         Step(network, spec, batch);
         Assert.That(network.Training, Is.Not.Null);
-        Assert.That(network.Training!.Bytes, Is.EqualTo(network.Training.Program.PeakBytes(batch, network.Training.Workers)));
+        var program = network.Training!.Program;
+        Assert.That(network.Training.Bytes, Is.EqualTo(program.PeakBytes(batch, network.Training.Workers)));
+        // The plan's function counts parameters as well, and a worker to every slice.
+        var peak = network.GetType().Assembly.GetType($"{spec.Namespace}.{spec.Model}Plan")!.GetMethod("PeakBytes")!.CreateDelegate<Func<int, long>>();
+        Assert.That(peak(batch) - peak(1), Is.EqualTo(program.PeakBytes(batch, StaticPlan.SlicesOf(batch)) - program.PeakBytes(1, 1)));
+        Assert.That(peak(1) - program.PeakBytes(1, 1), Is.GreaterThan(sizeof(float) * network.Specs.Sum(parameter => parameter.Count)));
     }
 
     /// <summary>Steps of weights and of α, once warm, take nothing from the collector's heap nor beside it. What the test host takes shows up in some windows, what a step takes would in all.</summary>

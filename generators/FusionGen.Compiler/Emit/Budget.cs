@@ -1,5 +1,4 @@
 using FusionGen.Compiler.Graph;
-using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec;
 
@@ -19,7 +18,7 @@ internal static class Budget
         var network = networks.Supernet ?? networks.Backbone;
         if (spec.Budget.Memory == 0)
             yield break;
-        var peak = StaticPlan.Of(networks.Step(network)).PeakBytes(networks.Batch);
+        var peak = networks.Plan(network, isTraining: true).PeakBytes(networks.Batch);
         var bytes = networks.ParameterBytes + peak;
         if (bytes > spec.Budget.Memory)
         {

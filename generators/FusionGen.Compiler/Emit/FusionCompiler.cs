@@ -63,7 +63,7 @@ public static class FusionCompiler
         foreach (var (name, network) in networks.All)
         {
             foreach (var part in Programs)
-                yield return File(spec, name + part, code => StaticCode.Write(code, spec.Model + name + part, network, name == "Supernet", part == Programs[0] ? networks.Step(network) : null));
+                yield return File(spec, name + part, code => StaticCode.Write(code, spec.Model + name + part, networks, network, name == "Supernet", isTraining: part == Programs[0]));
         }
     }
 

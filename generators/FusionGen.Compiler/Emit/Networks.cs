@@ -10,6 +10,8 @@ public sealed class Networks
 {
     private readonly SpecDocument spec;
     private readonly Dictionary<Network, Differentiation> steps = [];
+    private readonly Dictionary<Network, Network> passes = [];
+    private readonly Dictionary<object, StaticPlan> plans = [];
 
     private Networks(SpecDocument spec, Network backbone, Network? supernet, Network? model)
     {
@@ -64,6 +66,23 @@ public sealed class Networks
             this.steps.Add(network, step = Recomputations.Within(Pipeline.ForTraining(network), this.Batch, room));
         }
         return step;
+    }
+
+    /// <summary>A network as its static program predicts with it.</summary>
+    public Network Pass(Network network)
+    {
+        if (!this.passes.TryGetValue(network, out var pass))
+            this.passes.Add(network, pass = Pipeline.ForInference(network));
+        return pass;
+    }
+
+    /// <summary>The static program of a network: of its training step, or of its forward pass.</summary>
+    public StaticPlan Plan(Network network, bool isTraining)
+    {
+        object key = isTraining ? this.Step(network) : this.Pass(network);
+        if (!this.plans.TryGetValue(key, out var plan))
+            this.plans.Add(key, plan = key is Differentiation step ? StaticPlan.Of(step) : StaticPlan.Of((Network)key));
+        return plan;
     }
 
     /// <summary>Tuned share, head included, of backbone plus tuned (VPT's convention, METHOD §2).</summary>

@@ -30,9 +30,10 @@ internal static class PlanCode
                 Constant(code, "long", "Macs", Text.Invariant(model.Macs), "Multiply-adds of one image through the found model.");
                 Constant(code, "double", "TunedShare", Names.Literal(networks.TunedShare(model)), "Tuned share of the found model, head included, of backbone plus tuned.");
             }
-            code.Doc("Bytes of a training step at a batch: parameters and what the backward pass keeps.");
-            code.Line($"public static long TrainingBytes(int batch) => {Text.Invariant(networks.ParameterBytes)} + (batch * {Text.Invariant((networks.Supernet ?? networks.Model ?? networks.Backbone).ActivationBytes)}L);");
-            code.Line();
+            Peak(code, "PeakBytes", networks, main, isTraining: true, $"a step of the {(networks.Supernet is null ? "training" : "search")}");
+            if (networks.Model is { } found)
+                Peak(code, "TrainingPeakBytes", networks, found, isTraining: true, "a step of training the found model");
+            Peak(code, "InferencePeakBytes", networks, networks.Model ?? main, isTraining: false, $"a prediction of the {(networks.Model is null ? networks.Supernet is null ? "backbone" : "supernet" : "found model")}");
             Settings(code, spec);
             foreach (var (name, network) in networks.All)
             {
@@ -48,6 +49,18 @@ internal static class PlanCode
     {
         code.Doc(doc);
         code.Line($"public const {type} {name} = {value};");
+        code.Line();
+    }
+
+    /// <summary>Memory of a static program as a function of the batch.</summary>
+    private static void Peak(CodeWriter code, string name, Networks networks, Network network, bool isTraining, string what)
+    {
+        var plan = networks.Plan(network, isTraining);
+        var parameters = isTraining ? networks.ParameterBytes : 4 * network.Parameters.Sum(parameter => parameter.Shape.Elements);
+        code.Doc($"Bytes of {what} at a batch: parameters{(isTraining ? ", their gradients and moments" : "")} and the static program's memory, at most, which is with a worker for every slice of the batch.");
+        code.Line(
+            $"public static long {name}(int batch) => {Text.Invariant(parameters)} + " +
+            $"StaticProgram.PeakBytes({Text.Invariant(plan.SharedElements)}, {Text.Invariant(plan.PartialElements)}, {Text.Invariant(plan.SampleElements)}, {Text.Invariant(plan.ScratchElements)}, batch);");
         code.Line();
     }
 

@@ -13,19 +13,22 @@ internal sealed class StaticCode
     private readonly Dictionary<string, int> parameterIndex = new(StringComparer.Ordinal);
     private readonly Slots slots = new();
 
-    private StaticCode(Network network, Differentiation? differentiation, bool isSupernet)
+    private StaticCode(Network network, Differentiation? differentiation, StaticPlan plan, bool isSupernet)
     {
         this.network = network;
         this.differentiation = differentiation;
         this.isSupernet = isSupernet;
-        this.plan = differentiation is null ? StaticPlan.Of(network) : StaticPlan.Of(differentiation);
+        this.plan = plan;
         for (var i = 0; i < network.Parameters.Count; i++)
             this.parameterIndex.Add(network.Parameters[i].Name, i);
     }
 
     /// <summary>Writes the program of a network's forward pass, or of a training step of it.</summary>
-    public static void Write(CodeWriter code, string type, Network network, bool isSupernet, Differentiation? step) =>
-        new StaticCode(step?.Network ?? Pipeline.ForInference(network), step, isSupernet).Write(code, type);
+    public static void Write(CodeWriter code, string type, Networks networks, Network network, bool isSupernet, bool isTraining)
+    {
+        var step = isTraining ? networks.Step(network) : null;
+        new StaticCode(step?.Network ?? networks.Pass(network), step, networks.Plan(network, isTraining), isSupernet).Write(code, type);
+    }
 
     private void Write(CodeWriter code, string type)
     {

@@ -125,19 +125,18 @@ public sealed class StaticPlan
     /// <summary>Images of a slice of a batch: what a worker takes through the program at once. Fixed by the batch alone, and so is the order of every sum.</summary>
     public static int SliceOf(int batch) => Math.Max(1, Math.Min((batch + MostSlices - 1) / MostSlices, LargestSlice));
 
+    /// <summary>Slices of a batch.</summary>
+    public static int SlicesOf(int batch) => (batch + SliceOf(batch) - 1) / SliceOf(batch);
+
     /// <summary>Bytes of everything but parameters and images, at a batch and a number of workers.</summary>
-    public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch, int workers)
-    {
-        var slice = SliceOf(batch);
-        var slices = (batch + slice - 1) / slice;
-        return sizeof(float) * (shared + (slices * partial) + (workers * ((slice * sample) + scratch)));
-    }
+    public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch, int workers) =>
+        sizeof(float) * (shared + (SlicesOf(batch) * partial) + (workers * ((SliceOf(batch) * sample) + scratch)));
 
     /// <summary>Bytes of everything but parameters and images, at a batch and a number of workers.</summary>
     public long PeakBytes(int batch, int workers) => PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers);
 
     /// <summary>The same where every slice has a worker of its own: the most it can be.</summary>
-    public long PeakBytes(int batch) => this.PeakBytes(batch, (batch + SliceOf(batch) - 1) / SliceOf(batch));
+    public long PeakBytes(int batch) => this.PeakBytes(batch, SlicesOf(batch));
 
     /// <summary>Plans the forward pass.</summary>
     public static StaticPlan Of(Network network) => new(network.Values, [network.Logits, network.Features]);

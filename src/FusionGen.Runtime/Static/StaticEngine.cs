@@ -225,7 +225,7 @@ internal sealed class StaticEngine : IDisposable
         {
             (this.Pass, this.FirstSlice) = (pass, firstSlice);
             this.Slice = StaticPlan.SliceOf(pass.Batch);
-            this.Slices = (pass.Batch + this.Slice - 1) / this.Slice;
+            this.Slices = StaticPlan.SlicesOf(pass.Batch);
             this.classes = (int)program.Logits.Length;
             if (pass.IsLabelled && this.seed.Length < pass.Batch * this.classes)
                 this.seed = new float[pass.Batch * this.classes];

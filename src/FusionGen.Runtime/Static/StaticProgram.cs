@@ -88,6 +88,10 @@ public abstract class StaticProgram
     public long PeakBytes(int batch, int workers) =>
         StaticPlan.PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers);
 
+    /// <summary>The same of a program's four sizes, with a worker for every slice of the batch: the most it can be.</summary>
+    public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch) =>
+        StaticPlan.PeakBytes(shared, partial, sample, scratch, batch, StaticPlan.SlicesOf(batch));
+
     /// <summary>Computes what depends on parameters only.</summary>
     protected internal abstract void RunShared(in StaticFrame f);
 
