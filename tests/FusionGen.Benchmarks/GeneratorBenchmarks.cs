@@ -5,6 +5,7 @@ using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Diagnosers;
 using BenchmarkDotNet.Jobs;
+using BenchmarkDotNet.Loggers;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using FusionGen.Generators;
@@ -24,13 +25,17 @@ namespace FusionGen.Benchmarks;
 /// <param name="MostBytes">What it should allocate at most; 0 for no demand.</param>
 internal sealed record GeneratorRow(string Name, int Specs, double Seconds, long Bytes, double MostSeconds, long MostBytes)
 {
+    /// <summary>As on the command line.</summary>
+    public const string Row = "generator";
+
     /// <summary>Measures every row.</summary>
     public static IEnumerable<GeneratorRow> Run()
     {
         var summary = BenchmarkRunner.Run<GeneratorBenchmarks>(ManualConfig.CreateEmpty()
             .AddColumnProvider(DefaultColumnProviders.Instance)
+            .AddLogger(NullLogger.Instance)
             .AddDiagnoser(MemoryDiagnoser.Default)
-            .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9))
+            .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(2).WithIterationCount(7))
             .WithArtifactsPath(Path.Combine(Path.GetTempPath(), "fusiongen-benchmarks"))
             .WithOptions(ConfigOptions.DisableLogFile));
         foreach (var report in summary.Reports)
@@ -39,7 +44,7 @@ internal sealed record GeneratorRow(string Name, int Specs, double Seconds, long
             var name = benchmark.Descriptor.WorkloadMethod.Name;
             var specs = (int)benchmark.Parameters["Specs"];
             yield return new GeneratorRow(
-                benchmark.Descriptor.WorkloadMethodDisplayInfo,
+                benchmark.Descriptor.WorkloadMethodDisplayInfo.Trim('\''),
                 specs,
                 (report.ResultStatistics?.Median ?? double.NaN) / 1e9,
                 report.GcStats.GetBytesAllocatedPerOperation(benchmark) ?? 0,

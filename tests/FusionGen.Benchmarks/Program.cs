@@ -12,13 +12,12 @@ if (args is [Worker.Command, ..])
 string[] shapes = [.. Shape.All.Select(shape => shape.Name)];
 var shape = new Option<string[]>("--shape") { Description = "Sizes to measure.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => shapes };
 shape.AcceptOnlyFromAmong(shapes);
-var row = new Option<string[]>("--row") { Description = "Rows to measure.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. Workload.DefaultRows] };
-row.AcceptOnlyFromAmong([.. Workload.Rows]);
+var row = new Option<string[]>("--row") { Description = "Rows to measure.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. Workload.DefaultRows, GeneratorRow.Row] };
+row.AcceptOnlyFromAmong([.. Workload.Rows, GeneratorRow.Row]);
 var pairs = new Option<int>("--pairs") { Description = "Pairs of steps per row, at least.", DefaultValueFactory = _ => 7 };
-var seconds = new Option<double>("--seconds") { Description = "Time of a row's pairs: as many more as fit.", DefaultValueFactory = _ => 10 };
+var seconds = new Option<double>("--seconds") { Description = "Time of a row's pairs: as many more as fit.", DefaultValueFactory = _ => 5 };
 var python = new Option<string>("--python") { Description = "Interpreter that imports torch.", DefaultValueFactory = _ => "/usr/bin/python3" };
 var memory = new Option<int>("--memory") { Description = "Instead: run this many steps of each row, and watch memory." };
-var generator = new Option<bool>("--generator") { Description = "Instead: the generator alone." };
 var growth = new Option<bool>("--growth") { Description = "Instead: how a search step's cost grows with batch, depth and candidates." };
 var task = new Option<string?>("--task") { Description = "Instead: whole tasks of this spec, under its own schedule and the authors'. Takes hours; the same command continues.", HelpName = "SPEC" };
 var schedule = new Option<string[]>("--schedule") { Description = "Schedules of --task.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. WholeTask.Schedules.Keys] };
@@ -29,16 +28,14 @@ var runs = new Option<string>("--runs") { Description = "Folder of --task's runs
 var output = new Option<DirectoryInfo?>("--out") { Description = "Folder for benchmarks.json and the plot." };
 var root = new RootCommand("Times FusionGen beside the same work in PyTorch, pair by pair; what is compared is first shown to compute the same.")
 {
-    shape, row, pairs, seconds, python, memory, generator, growth, task, schedule, seeds, data, runs, output,
+    shape, row, pairs, seconds, python, memory, growth, task, schedule, seeds, data, runs, output,
 };
 root.SetAction(parsed =>
 {
     var report = Report.Start();
     try
     {
-        if (parsed.GetValue(generator))
-            report.Generator.AddRange(GeneratorRow.Run());
-        else if (parsed.GetValue(growth))
+        if (parsed.GetValue(growth))
             report.Growth.AddRange(Growth.Run(Console.Error.WriteLine));
         else if (parsed.GetValue(task) is { } spec)
             RunTasks(spec);
@@ -67,7 +64,7 @@ root.SetAction(parsed =>
 
     void Compare()
     {
-        var best = new Dictionary<(Kind, Shape, int), Settings>();
+        var best = new Dictionary<(bool, Shape, int), Settings>();
         foreach (var workload in from size in Shape.All where parsed.GetValue(shape)!.Contains(size.Name) from name in Workload.Rows where parsed.GetValue(row)!.Contains(name) from work in Workload.Of(name, size) select work)
         {
             Console.Error.WriteLine($"{workload.Title}, {workload.Row}");
@@ -76,8 +73,8 @@ root.SetAction(parsed =>
                 report.Memory.Add(MemoryRun.Run(workload, steps));
                 continue;
             }
-            // The orders of a search are the same products again: what suits one suits all.
-            var key = (workload.Kind, workload.Shape, workload.Kind == Kind.Search ? 0 : workload.Batch);
+            // What trains at one size does the same products again: what suits one suits all.
+            var key = (workload.Kind == Kind.Inference, workload.Shape, workload.Kind == Kind.Inference ? workload.Batch : 0);
             foreach (var measured in Comparison.Run(
                 workload, parsed.GetValue(pairs), TimeSpan.FromSeconds(parsed.GetValue(seconds)), parsed.GetValue(python)!, best.GetValueOrDefault(key), asInstalled: workload.Row == "first"))
             {
@@ -86,6 +83,11 @@ root.SetAction(parsed =>
                     best.TryAdd(key, measured.Run);
                 Console.Error.WriteLine(Report.Text($"  {measured.Rival}: {measured.Speedup:0.00} times as fast, {measured.MemoryRatio:0.00} of the memory"));
             }
+        }
+        if (parsed.GetValue(row)!.Contains(GeneratorRow.Row) && parsed.GetValue(memory) == 0)
+        {
+            Console.Error.WriteLine(GeneratorRow.Row);
+            report.Generator.AddRange(GeneratorRow.Run());
         }
     }
 });
