@@ -33,27 +33,6 @@ public static class Gemm
         Unchecked(m, n, k, a, b, c, stride, alpha, beta, bias, from);
     }
 
-    /// <summary>The same product of several matrices at fixed distances; a distance of 0 takes the same matrix every time.</summary>
-    /// <param name="count">How many products.</param>
-    /// <param name="m">Rows of each A and C.</param>
-    /// <param name="n">Columns of each B and C.</param>
-    /// <param name="k">Columns of each A and rows of each B.</param>
-    /// <param name="a">The first A.</param>
-    /// <param name="aStep">Floats from one A to the next.</param>
-    /// <param name="b">The first B.</param>
-    /// <param name="bStep">Floats from one B to the next.</param>
-    /// <param name="c">The first C.</param>
-    /// <param name="stride">Floats between two rows of a C.</param>
-    /// <param name="cStep">Floats from one C to the next. At 0 the products are added up in the one C.</param>
-    /// <param name="alpha">Factor of the products.</param>
-    /// <param name="beta">Factor of what C holds.</param>
-    public static void MultiplyBatch(
-        int count, int m, int n, int k, MatrixView a, int aStep, MatrixView b, int bStep, Span<float> c, int stride, int cStep, float alpha = 1, float beta = 0)
-    {
-        for (var i = 0; i < count; i++)
-            Multiply(m, n, k, a.From(i * aStep), b.From(i * bStep), c[(i * cStep)..], stride, alpha, i > 0 && cStep == 0 ? 1 : beta);
-    }
-
     /// <summary>The product by the machine's library or by our loops.</summary>
     internal static void Unchecked(
         int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta, ReadOnlySpan<float> bias = default, ReadOnlySpan<float> from = default)

@@ -21,9 +21,6 @@ public readonly ref struct MatrixView(ReadOnlySpan<float> values, int stride, bo
     /// <summary>Its transpose.</summary>
     public MatrixView Transpose() => new(this.Values, this.Stride, !this.Transposed);
 
-    /// <summary>The same kind of matrix further on in the buffer.</summary>
-    internal MatrixView From(int offset) => new(this.Values[offset..], this.Stride, this.Transposed);
-
     /// <summary>How many floats of the buffer a product that sees (rows, columns) reads.</summary>
     internal long Extent(int rows, int columns)
     {

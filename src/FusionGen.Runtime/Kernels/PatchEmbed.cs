@@ -29,19 +29,4 @@ public static class PatchEmbed
                 [patch * patch, grid * row, patch, row, 1]);
         }
     }
-
-    /// <summary>Adds the gradient of the weight, dYᵀ·rows, to what is there.</summary>
-    /// <param name="count">b·(size/patch)².</param>
-    /// <param name="rows">What <see cref="Gather"/> gave.</param>
-    /// <param name="dY">(count, d): gradient of the embedding.</param>
-    /// <param name="dWeight">(d, channels·patch·patch).</param>
-    public static void BackwardWeight(int count, ReadOnlySpan<float> rows, ReadOnlySpan<float> dY, Span<float> dWeight)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
-        var (entries, width) = (rows.Length / count, dY.Length / count);
-        Check.Length(rows, (long)entries * count);
-        Check.Length(dY, (long)width * count);
-        Check.Length(dWeight, (long)width * entries);
-        Gemm.Multiply(width, entries, count, new(dY, width, transposed: true), new(rows, entries), dWeight, entries, beta: 1);
-    }
 }

@@ -91,26 +91,6 @@ internal sealed class GemmTests
     }
 
     [Test]
-    public void A_batch_is_its_products_and_a_step_of_0_shares_or_sums()
-    {
-        const int Count = 3, M = 4, N = 5, K = 6;
-        var (a, b) = (Numeric.Random(Count * M * K, 1), Numeric.Random(K * N, 2));
-        var c = new float[Count * M * N];
-        Gemm.MultiplyBatch(Count, M, N, K, new(a, K), M * K, new(b, N), 0, c, N, M * N);
-        var sum = Numeric.Random(M * N, 3);
-        var expected = Numeric.Double(sum);
-        Gemm.MultiplyBatch(Count, M, N, K, new(a, K), M * K, new(b, N), 0, sum, N, 0, beta: 1);
-        for (var i = 0; i < Count; i++)
-        {
-            var product = Product(M, N, K, Numeric.Double(a[(i * M * K)..]), K, false, Numeric.Double(b), N, false);
-            Numeric.Close(c.AsSpan(i * M * N, M * N), product);
-            for (var j = 0; j < expected.Length; j++)
-                expected[j] += product[j];
-        }
-        Numeric.Close(sum, expected);
-    }
-
-    [Test]
     public void A_short_buffer_is_named()
     {
         var full = new float[12];

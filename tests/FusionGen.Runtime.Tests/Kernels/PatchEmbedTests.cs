@@ -12,7 +12,7 @@ internal sealed class PatchEmbedTests
     private const int Entries = Channels * Patch * Patch;
 
     [Test]
-    public void Rows_times_the_weight_are_the_convolution_and_its_gradient([Values(1, 3)] int samples)
+    public void Rows_times_the_weight_are_the_convolution([Values(1, 3)] int samples)
     {
         var images = Numeric.Random(samples * Channels * Size * Size, 1);
         var weight = Numeric.Random(Width * Entries, 2);
@@ -22,11 +22,6 @@ internal sealed class PatchEmbedTests
         var y = new float[count * Width];
         Gemm.Multiply(count, Width, Entries, new(rows, Entries), new(weight, Entries, transposed: true), y, Width);
         Numeric.Close(y, Convolution(images, Numeric.Double(weight)), 2e-6);
-
-        var (dY, dWeight) = (Numeric.Random(y.Length, 3), Numeric.Random(weight.Length, 4));
-        var expected = Numeric.Gradient(values => Numeric.Dot(Convolution(images, values), dY), weight).Zip(dWeight, (a, b) => a + b).ToArray();
-        PatchEmbed.BackwardWeight(count, rows, dY, dWeight);
-        Numeric.Close(dWeight, expected, 5e-6);
     }
 
     [Test]
@@ -34,18 +29,13 @@ internal sealed class PatchEmbedTests
     {
         Assert.That(() => PatchEmbed.Gather(new float[75], 3, 5, 2, new float[75]), Throws.ArgumentException);
         Assert.That(() => PatchEmbed.Gather(new float[48], 3, 4, 2, new float[47]), Throws.ArgumentException.With.Property("ParamName").EqualTo("rows"));
-        Assert.That(() => PatchEmbed.BackwardWeight(2, new float[6], new float[4], new float[5]), Throws.ArgumentException.With.Property("ParamName").EqualTo("dWeight"));
     }
 
     [Test]
     public void Allocates_nothing()
     {
-        var (images, rows, dWeight) = (new float[432], new float[432], new float[48]);
-        Numeric.AllocatesNothing(() =>
-        {
-            PatchEmbed.Gather(images, Channels, Size, Patch, rows);
-            PatchEmbed.BackwardWeight(9, rows, rows.AsSpan(0, 9), dWeight);
-        });
+        var (images, rows) = (new float[432], new float[432]);
+        Numeric.AllocatesNothing(() => PatchEmbed.Gather(images, Channels, Size, Patch, rows));
     }
 
     private static double[] Convolution(float[] images, double[] weight)
