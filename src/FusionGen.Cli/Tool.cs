@@ -38,6 +38,11 @@ internal static class Tool
             terminal.Error("stopped before there was a state worth saving; run the same command again");
             return (int)ExitCode.Checkpointed;
         }
+        catch (NotSupportedException error) when (!LibTorch.IsPresent)
+        {
+            terminal.Error(error.Message);
+            return (int)ExitCode.Spec;
+        }
 #pragma warning disable CA1031 // The last line of defence: whatever it is, the user gets a sentence and not a crash.
         catch (Exception error)
 #pragma warning restore CA1031

@@ -25,7 +25,8 @@ public static partial class torch
     /// <exception cref="NotSupportedException">libtorch is not there, or cannot use such a device; the message says why.</exception>
     public static void InitializeDeviceType(DeviceType deviceType)
     {
-        LibTorch.Require($"the device {new Device(deviceType)}");
+        if (!LibTorch.IsPresent)
+            throw LibTorch.Error(LibTorch.Remedy);
         if (!TryInitializeDeviceType(deviceType))
             throw new NotSupportedException($"this libtorch sees no {deviceType} device");
     }

@@ -61,7 +61,9 @@ internal sealed class ExplainTests
     {
         var result = CommandLine.Run("doctor");
         Assert.That(result.Code, Is.Zero, result.Output);
-        Assert.That(result.Output, Does.Contain("libtorch").And.Contain(TorchSharp.torch.__version__));
+        Assert.That(result.Output, Does.Match(LibTorch.IsPresent ? $@"libtorch\s+{TorchSharp.torch.__version__}" : @"libtorch\s+not used"));
+        var missing = CommandLine.Run("doctor", "--missing").Output;
+        Assert.That(missing.Contains("libtorch ", StringComparison.Ordinal), Is.EqualTo(!LibTorch.IsPresent));
     }
 
     [Test]

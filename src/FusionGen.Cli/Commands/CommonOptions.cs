@@ -41,7 +41,7 @@ internal static class CommonOptions
         DefaultValueFactory = _ => Static.Engine.Static,
     };
 
-    /// <summary>Threads of libtorch.</summary>
+    /// <summary>How many threads compute.</summary>
     public static Option<int> Threads() => new("--threads") { Description = "Threads: workers of the static engine, or what an operation of libtorch may use; 0 for one per processor.", HelpName = "number", DefaultValueFactory = _ => 0 };
 
     /// <summary>The device of a name.</summary>
@@ -54,12 +54,13 @@ internal static class CommonOptions
             throw new FusionException($"--device: '{name}' is none of cpu, cuda, cuda:1", ExitCode.Spec);
         if (parts[0] == "cpu")
             return CPU;
+        LibTorch.Require($"--device {name}");
         if (!cuda.is_available() || index >= cuda.device_count())
             throw new FusionException($"--device: this libtorch sees {(cuda.is_available() ? cuda.device_count() : 0)} CUDA devices, so there is no '{name}'; 'fusiongen doctor' says what is missing", ExitCode.Spec);
         return device(DeviceType.CUDA, index);
     }
 
-    /// <summary>Sets libtorch's threads.</summary>
+    /// <summary>Sets the number of threads.</summary>
     public static void UseThreads(int threads)
     {
         if (threads < 0)

@@ -39,6 +39,7 @@ internal sealed class ParityCommand : ToolCommand
 
     public override ExitCode Run(Invocation invocation)
     {
+        LibTorch.Require("parity");
         var terminal = invocation.Terminal;
         using var reference = ReferenceCase.Open(invocation.Get(this.reference));
         var result = PositionParity.Concerns(reference) ? PositionParity.Run(reference) : this.Compare(invocation, reference, terminal);

@@ -32,6 +32,7 @@ public sealed class Pretrainer
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentOutOfRangeException.ThrowIfNegative(workers);
+        LibTorch.Require("pretraining");
         this.network = network;
         // Threads of this class call the network side by side, each with its own autograd graph.
         network.Engine = Static.Engine.Eager;

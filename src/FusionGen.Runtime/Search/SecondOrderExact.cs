@@ -9,6 +9,9 @@ namespace FusionGen.Search;
 /// </summary>
 internal sealed class SecondOrderExact : IArchitectureGradient
 {
+    /// <exception cref="FusionException">There is no libtorch.</exception>
+    public SecondOrderExact() => LibTorch.Require("exact second order");
+
     /// <inheritdoc/>
     public bool PrecedesWeights => false;
 

@@ -119,7 +119,7 @@ internal sealed class ManagedTensorTests
         Action[] needs =
         [
             () => nn.functional.conv2d(x, x), () => x.sum().backward(), () => autograd.grad([x.sum()], [x]), () => randn([2]), () => manual_seed(1),
-            () => x.to(CUDA), () => zeros(2, device: CUDA), () => x.grad = ones(2), () => x.split(1), () => InitializeDeviceType(DeviceType.CPU), () => cuda.synchronize(),
+            () => x.to(CUDA), () => zeros(2, device: CUDA), () => x.grad = ones(2), () => x.split(1), () => cuda.synchronize(),
         ];
         Assert.Multiple(() =>
         {
@@ -127,6 +127,7 @@ internal sealed class ManagedTensorTests
                 Assert.That(() => need(), Throws.InstanceOf<NotSupportedException>().With.Message.Contains("needs libtorch").And.Message.Contains("apt-get install libtorch-dev"));
             Assert.That(() => nn.functional.linear(x, x), Throws.InstanceOf<NotSupportedException>().With.Message.StartsWith("the operator aten::linear needs libtorch"));
             Assert.That(() => x.to(CUDA), Throws.InstanceOf<NotSupportedException>().With.Message.StartsWith("the device cuda needs libtorch"));
+            Assert.That(() => InitializeDeviceType(DeviceType.CPU), Throws.InstanceOf<NotSupportedException>().With.Message.Contains("apt-get install libtorch-dev"));
             Assert.That((TryInitializeDeviceType(DeviceType.CPU), cuda.is_available(), __version__), Is.EqualTo((false, false, "none")));
         });
     }
