@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One command for everything: sets the machine up where needed, then builds, tests, runs the demo or the benchmarks.
+# One command for everything: builds, tests, runs the demo or the benchmarks, and first installs what helps and can be had.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -7,16 +7,22 @@ usage() {
   cat <<'USAGE'
 usage: ./build.sh [demo|test|build|bench|clean]
 
-  demo    set up, build, search the sprites spec, rebuild with the found policy, train and evaluate it
-  test    set up, build, run every test
-  build   set up and build (the default)
-  bench   set up, build, time steps and predictions beside the same in PyTorch (bench --help: growth, whole tasks, the generator)
+  demo    search the sprites spec, rebuild with the found policy, train and evaluate it
+  test    build, run every test
+  build   build (the default)
+  bench   time steps and predictions beside the same in PyTorch (bench --help: growth, whole tasks, the generator)
   clean   delete what builds and runs have made
+
+All but clean need the .NET 10 SDK and nothing else. Packages that help are installed where apt-get and root are at hand;
+without them tests that compare with libtorch are ignored, and bench has nothing to compare with.
+FUSIONGEN_NATIVE=none installs nothing and uses no native library, even if it is there.
 USAGE
 }
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 configuration=(-c Release --nologo)
+native=${FUSIONGEN_NATIVE:-}
+[ "$native" != none ] || export FUSIONGEN_TORCH=none FUSIONGEN_BLAS=none
 
 # Runs a command, printing its output only if it fails.
 quiet() {
@@ -29,59 +35,74 @@ quiet() {
   rm -f "$log"
 }
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else echo "needs root: $*" >&2; return 1; fi; }
+# Without a terminal nobody can type a password.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif [ -t 0 ]; then sudo "$@"
+  else sudo -n "$@"
+  fi
+}
 
 step() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 
-set_up() {
+# Installs packages that help, or goes on without.
+helpful() {
   command -v dotnet >/dev/null || { echo "The .NET 10 SDK is missing: see https://dot.net/download" >&2; exit 1; }
-  local wanted=() package
-  if command -v apt-get >/dev/null; then
-    [ -n "${LIBTORCH:-}" ] || wanted+=(libtorch-dev libopenblas0-openmp)
-    wanted+=(libturbojpeg0 libpng16-16 cmake g++ "$@")
-    local missing=()
-    for package in "${wanted[@]}"; do
-      dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-    done
-    if [ ${#missing[@]} -gt 0 ]; then
-      step "Installing ${missing[*]}"
-      quiet as_root apt-get update -qq
-      quiet as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-    fi
-    pick_blas
-  elif [ -z "${LIBTORCH:-}" ]; then
-    echo "Not a Debian-like machine: set LIBTORCH to a libtorch (or to a Python torch package's folder), or build with -p:TorchProvider=TorchSharp" >&2
-  fi
+  [ "$native" != none ] && command -v apt-get >/dev/null || return 0
+  local package missing=()
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  step "Installing ${missing[*]}"
+  quiet as_root apt-get -o Acquire::Retries=0 update -qq &&
+    quiet as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" ||
+    echo "not installed: ${missing[*]}; going on without" >&2
+}
+
+# Where vectors are narrower than 512 bits, OpenBLAS multiplies faster than FusionGen's own loops.
+helpful_to_run() {
+  grep -qw avx512f /proc/cpuinfo 2>/dev/null && helpful || helpful libopenblas0-openmp
+}
+
+helpful_to_develop() {
+  local torch=(libtorch-dev libopenblas0-openmp)
+  [ -z "${LIBTORCH:-}" ] || torch=()
+  helpful "${torch[@]}" libturbojpeg0 libpng16-16 cmake g++ "$@"
+  pick_blas
 }
 
 # OpenBLAS's OpenMP build is 2-3 times faster under libtorch than its pthread build, whose threads fight libtorch's own.
 pick_blas() {
-  local arch openblas; arch=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch)
+  command -v update-alternatives >/dev/null && [ "$native" != none ] || return 0
+  local arch openblas name; arch=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch 2>/dev/null || true)
   openblas=/usr/lib/$arch/openblas-openmp
   [ -d "$openblas" ] || return 0
-  local name
   for name in libblas.so.3 liblapack.so.3; do
     if [ "$(readlink -f "/etc/alternatives/$name-$arch")" != "$(readlink -f "$openblas/$name")" ]; then
-      quiet as_root update-alternatives --set "$name-$arch" "$openblas/$name"
+      quiet as_root update-alternatives --set "$name-$arch" "$openblas/$name" || true
     fi
   done
 }
 
 build() {
   step "Building"
-  quiet dotnet build FusionGen.sln "${configuration[@]}" -v quiet
+  local project
+  for project in "${@:-FusionGen.sln}"; do
+    quiet dotnet build "$project" "${configuration[@]}" -v quiet
+  done
 }
 
 case "${1:-build}" in
-  build) set_up; build ;;
+  build) helpful_to_develop; build ;;
   test)
-    set_up; build
+    helpful_to_develop; build
     step "Testing"
     exec tests/run.sh
     ;;
   demo)
     start=$SECONDS
-    set_up; build
+    helpful_to_run; build src/FusionGen.Demo src/FusionGen.Cli
     demo=(dotnet src/FusionGen.Demo/bin/Release/net10.0/FusionGen.Demo.dll)
     step "Searching specs/sprites.fusion.yaml"
     "${demo[@]}" search
@@ -90,9 +111,11 @@ case "${1:-build}" in
     step "Training the compiled SpritesModel"
     "${demo[@]}" train
     echo "Demo: $((SECONDS - start)) s in all"
+    step "What this machine could have besides (fusiongen doctor)"
+    dotnet src/FusionGen.Cli/bin/Release/net10.0/fusiongen.dll doctor --missing
     ;;
   bench)
-    set_up python3-torch libgoogle-perftools4; build
+    helpful_to_develop python3-torch libgoogle-perftools4; build
     exec dotnet tests/FusionGen.Benchmarks/bin/Release/net10.0/FusionGen.Benchmarks.dll "${@:2}"
     ;;
   clean)
