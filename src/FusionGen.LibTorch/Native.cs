@@ -31,12 +31,11 @@ internal static unsafe partial class Native
     [LibraryImport(Library, EntryPoint = "fg_share")]
     public static partial nint Share(nint tensor);
 
+    // No SuppressGCTransition: such calls are bound when their caller is compiled, shim or no shim.
     [LibraryImport(Library, EntryPoint = "fg_dim")]
-    [SuppressGCTransition]
     public static partial long Dim(nint tensor);
 
     [LibraryImport(Library, EntryPoint = "fg_numel")]
-    [SuppressGCTransition]
     public static partial long Numel(nint tensor);
 
     [LibraryImport(Library, EntryPoint = "fg_sizes")]
@@ -49,7 +48,6 @@ internal static unsafe partial class Native
     public static partial long StorageOffset(nint tensor);
 
     [LibraryImport(Library, EntryPoint = "fg_dtype")]
-    [SuppressGCTransition]
     public static partial int DType(nint tensor);
 
     [LibraryImport(Library, EntryPoint = "fg_device")]
