@@ -17,6 +17,8 @@ internal static class CommandLine
         using var output = new StringWriter();
         using var errors = new StringWriter();
         var code = Tool.Run(arguments, new Terminal(output, errors), cancellation);
+        if (!LibTorch.IsPresent && errors.ToString().Contains("libtorch-dev", StringComparison.Ordinal))
+            throw new IgnoreException(errors.ToString());
         return new Result(code, output.ToString(), errors.ToString());
     }
 

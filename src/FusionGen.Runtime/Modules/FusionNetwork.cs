@@ -102,7 +102,17 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     /// Who computes steps, and logits where no gradient is asked for: on the CPU in float32 the static program, unless told otherwise;
     /// everywhere else the eager modules.
     /// </summary>
-    public Engine Engine { get; set; } = Engine.Static;
+    /// <exception cref="FusionException">The eager modules are asked for, and there is no libtorch.</exception>
+    public Engine Engine
+    {
+        get;
+        set
+        {
+            if (value == Engine.Eager)
+                LibTorch.Require("the eager engine");
+            field = value;
+        }
+    } = Engine.Static;
 
     /// <summary>Logits (B, classes) of normalised images (B, 3, <see cref="NetworkPlan.ImageSize"/>, <see cref="NetworkPlan.ImageSize"/>).</summary>
     public sealed override Tensor forward(Tensor input) => this.Infer(input, null, features: false) ?? this.Forward(input, this.table);
