@@ -7,4 +7,7 @@ internal static class IgnoredWithoutLibTorch
     [ModuleInitializer]
     [SuppressMessage("Usage", "CA2255", Justification = "It must be in place before any test of the assembly.")]
     public static void Install() => TorchSharp.LibTorch.Error = message => new IgnoreException(message);
+
+    /// <summary>For tests that catch what they run into.</summary>
+    public static void Now() => FusionGen.LibTorch.Require(TestContext.CurrentContext.Test.Name);
 }

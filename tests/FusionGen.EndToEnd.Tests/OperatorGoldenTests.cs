@@ -23,6 +23,7 @@ public sealed class OperatorGoldenTests
     [TestCase("cross", "cross-attention", 0)]
     public void Operator_is_the_authors(string golden, string kind, int top)
     {
+        IgnoredWithoutLibTorch.Now();
         using var file = SafeTensors.Open(Path.Combine(TestContext.CurrentContext.TestDirectory, "goldens", "pfd_ops.safetensors"));
         using var scope = NewDisposeScope();
         var spec = kind == "concat" ? Specs.Operator(kind, ("top", top == 0 ? double.NaN : top)) : Specs.Operator(kind);

@@ -131,6 +131,7 @@ internal sealed class BilevelSearchTests
     [Test]
     public void Divergence_stops_with_the_state_before_the_step()
     {
+        IgnoredWithoutLibTorch.Now();
         using var folder = new TemporaryFolder();
         var settings = Settings with { Optimizer = new() { Kind = OptimizerKind.Sgd, LearningRate = 1e200 } };
         var error = Assert.Throws<FusionException>(() => Search(settings, folder.Path));
