@@ -18,5 +18,8 @@ internal static class Golden
         Assert.That(File.Exists(full) ? File.ReadAllText(full) : "", Is.EqualTo(text), $"{path} is stale: run FUSIONGEN_UPDATE=1 dotnet test and look at the difference.");
     }
 
+    /// <summary>The text of a file, by its path from this project's folder.</summary>
+    public static string Read(string path) => File.ReadAllText(Path.Combine(ProjectFolder(), path));
+
     private static string ProjectFolder([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 }

@@ -153,6 +153,41 @@ public sealed class StaticTests
         batches.ForEach(batch => batch.Dispose());
     }
 
+    /// <summary>Predictions compute what depends on parameters alone when one of them has changed, and only then.</summary>
+    [Test]
+    public void Predictions_see_every_change_of_a_parameter()
+    {
+        var spec = Specs.Tiny();
+        var compiled = CompiledSpec.Compile(spec, null);
+        using var network = compiled.CreateSupernet();
+        using var eager = compiled.CreateSupernet();
+        foreach (var each in new[] { network, eager })
+            Randomize(each);
+        eager.Engine = Engine.Eager;
+        using var guard = no_grad();
+        using var images = VertexTests.Images(spec, 3);
+        void Same(int runs)
+        {
+            using var expected = eager.forward(images);
+            for (var again = 0; again < 2; again++)
+            {
+                using var actual = network.forward(images);
+                Assert.That(Error([.. actual.data<float>().ToArray().Select(x => (double)x)], [.. expected.data<float>().ToArray().Select(x => (double)x)]), Is.LessThan(1e-5));
+            }
+            Assert.That(network.Inference!.SharedRuns, Is.EqualTo(runs));
+        }
+        Same(1);
+        foreach (var (name, runs) in new[] { ("prompts.1", 2), ("operators.affine.gamma.2.weight", 3), ("blocks.2.norm1.weight", 4), ("head.weight", 4) })
+        {
+            foreach (var each in new[] { network, eager })
+                each[name].mul_(1.25);
+            Same(runs);
+        }
+        foreach (var each in new[] { network, eager })
+            each.Temperature = 0.3;
+        Same(5);
+    }
+
     /// <summary>Fifty steps of either level in turn lead both engines to the same policy, and to the same α to 1e-4.</summary>
     [TestCase(SearchOrder.First)]
     [TestCase(SearchOrder.SecondFd)]

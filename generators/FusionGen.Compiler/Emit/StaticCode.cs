@@ -45,6 +45,8 @@ internal sealed class StaticCode
             foreach (var pair in this.differentiation?.Gradients.OrderBy(pair => pair.Key.Id) ?? Enumerable.Empty<KeyValuePair<Value, Value>>())
                 code.Line($"    {this.Gradient(pair.Key, pair.Value)},");
             code.Line("];");
+            if (this.differentiation is null)
+                this.WriteReads(code);
             var last = this.network.Logits.Id;
             this.WritePhase(code, "RunShared", "What depends on parameters only.", i => i.Phase == Phase.Shared);
             this.WritePhase(code, "RunForward", "From images to logits.", i => i.Phase is Phase.Sample or Phase.Partial && i.Value.Id <= last);
@@ -59,6 +61,33 @@ internal sealed class StaticCode
             ? $"StaticGradient.OfParameter({N(this.parameterIndex[parameter.Name])}"
             : $"StaticGradient.OfMixture({N(((MixtureOp)of.Op).Layer)}, {(((MixtureOp)of.Op).Log ? "true" : "false")}";
         return $"{what}, {Record(this.plan[gradient])})";
+    }
+
+    /// <summary>What the parameter-only part reads: tuned numbers, frozen ones, mixtures.</summary>
+    private void WriteReads(CodeWriter code)
+    {
+        var leaves = this.plan.Instructions.Where(i => i.Phase == Phase.Shared).SelectMany(i => i.Inputs).Select(place => place.Leaf?.Op).Distinct().ToList();
+        var parameters = leaves.OfType<ParameterOp>().ToLookup(parameter => parameter.Role == ParameterRole.Frozen, parameter => this.parameterIndex[parameter.Name]);
+        code.Line();
+        code.Line("/// <inheritdoc/>");
+        using (code.Block("protected override bool ReadShared(in StaticFrame f, ref SharedDigest digest)"))
+        {
+            Each(parameters[false], "digest.Add(f.Parameter(i));");
+            Each(parameters[true], "digest.Sample(f.Parameter(i));");
+            Each(leaves.OfType<MixtureOp>().Where(mixture => !mixture.Log).Select(mixture => mixture.Layer), "digest.Add(f.Weights(i));");
+            Each(leaves.OfType<MixtureOp>().Where(mixture => mixture.Log).Select(mixture => mixture.Layer), "digest.Add(f.LogWeights(i));");
+            code.Line("digest.Add([f.IsDiscrete ? 1 : 0]);");
+            code.Line("return true;");
+        }
+
+        void Each(IEnumerable<int> numbers, string statement)
+        {
+            var list = string.Join(", ", numbers.OrderBy(number => number).Select(number => N(number)));
+            if (list.Length == 0)
+                return;
+            code.Line($"foreach (var i in (ReadOnlySpan<int>)[{list}])");
+            code.Line($"    {statement}");
+        }
     }
 
     /// <summary>A phase: a method that calls one method per scope, so that none grows long. Scopes that differ in nothing but where things lie share one.</summary>

@@ -10,9 +10,10 @@ public sealed class Differentiation
 {
     private const string Suffix = ".gradient";
 
-    private Differentiation(Network network, Value seed, IReadOnlyDictionary<Value, Value> gradients)
+    private Differentiation(Network network, Value seed, IReadOnlyDictionary<Value, Value> gradients, Recomputation recomputation)
     {
         this.Network = network;
+        this.Recomputation = recomputation;
         this.Seed = seed;
         this.Gradients = gradients;
         this.Values = network.Graph.Live(gradients.Values.Append(network.Logits));
@@ -20,6 +21,9 @@ public sealed class Differentiation
 
     /// <summary>The network that was differentiated.</summary>
     public Network Network { get; }
+
+    /// <summary>What the backward pass computes again.</summary>
+    public Recomputation Recomputation { get; }
 
     /// <summary>Gradient of the loss with respect to the logits (B, classes): an input.</summary>
     public Value Seed { get; }
@@ -58,6 +62,6 @@ public sealed class Differentiation
                     sums[input] = sums.TryGetValue(input, out var sum) ? graph.Sum(sum, part) : part;
             }
         }
-        return new Differentiation(network, seed, found);
+        return new Differentiation(network, seed, found, recomputation);
     }
 }

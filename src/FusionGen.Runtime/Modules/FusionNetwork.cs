@@ -135,6 +135,9 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     /// <summary>What runs the static program of a training step; null where the eager modules run.</summary>
     internal StaticEngine? Training => this.IsStatic && this.EngineOf(ref this.step, this.TrainingProgram) is { } engine && this.Weights.Indices.All(engine.Program.Differentiates) ? engine : null;
 
+    /// <summary>What runs predictions; null before the first, or where the eager modules do.</summary>
+    internal StaticEngine? Inference => this.inference;
+
     private bool IsStatic => this.Engine == Engine.Static && this.Location.type == TorchSharp.DeviceType.CPU && this.DataType == ScalarType.Float32;
 
     /// <summary>The static program of a training step; null where the compiler wrote none.</summary>

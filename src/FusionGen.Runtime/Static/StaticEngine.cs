@@ -43,6 +43,9 @@ internal sealed class StaticEngine : IDisposable
     /// <summary>How many threads take slices.</summary>
     public int Workers => this.workers.Length;
 
+    /// <summary>How often what depends on parameters only was computed.</summary>
+    public int SharedRuns { get; private set; }
+
     /// <summary>Bytes of all memory it has taken.</summary>
     public long Bytes => sizeof(float) * (this.halves.Sum(half => half.Elements) + this.workers.Sum(worker => worker.Elements));
 
@@ -93,7 +96,11 @@ internal sealed class StaticEngine : IDisposable
         this.slices += half.Slices;
         foreach (var worker in this.workers)
             worker.Make(half.Slice * this.Program.SampleElements);
-        this.Program.RunShared(Frame(half, 0, 0, this.workers[0], default, default));
+        var frame = Frame(half, 0, 0, this.workers[0], default, default);
+        if (half.HasShared(frame))
+            return;
+        this.Program.RunShared(frame);
+        this.SharedRuns++;
     }
 
     /// <summary>Every slice through forward and, with labels, backward pass; this thread is a worker too.</summary>
@@ -197,6 +204,7 @@ internal sealed class StaticEngine : IDisposable
     {
         private readonly StaticMemory shared = new(program.SharedElements);
         private StaticMemory partials = new(0);
+        private ulong? shares;
         private float[] seed = [];
         private int classes;
 
@@ -215,6 +223,17 @@ internal sealed class StaticEngine : IDisposable
         public Span<float> Shared => this.shared.Span;
 
         public long Elements => (long)this.shared.Elements + this.partials.Elements;
+
+        /// <summary>Whether what depends on parameters only is there already, from an earlier pass at the same ones.</summary>
+        public bool HasShared(in StaticFrame frame)
+        {
+            var digest = default(SharedDigest);
+            if (!program.ReadShared(frame, ref digest))
+                return false;
+            var isSame = this.shares == digest.Value;
+            this.shares = digest.Value;
+            return isSame;
+        }
 
         public Span<float> Partial(int slice) => this.partials.Span.Slice(slice * (int)program.PartialElements, (int)program.PartialElements);
 

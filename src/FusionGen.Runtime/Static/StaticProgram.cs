@@ -92,6 +92,10 @@ public abstract class StaticProgram
     public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch) =>
         StaticPlan.PeakBytes(shared, partial, sample, scratch, batch, StaticPlan.SlicesOf(batch));
 
+    /// <summary>Takes in what <see cref="RunShared"/> reads, so that it runs only when that has changed.</summary>
+    /// <returns>False where it changes every step and is not worth asking.</returns>
+    protected internal virtual bool ReadShared(in StaticFrame f, ref SharedDigest digest) => false;
+
     /// <summary>Computes what depends on parameters only.</summary>
     protected internal abstract void RunShared(in StaticFrame f);
 

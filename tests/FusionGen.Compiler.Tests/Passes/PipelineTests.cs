@@ -43,6 +43,14 @@ public class PipelineTests
         }
     }
 
+    [Test]
+    public void EveryPassIsDocumented()
+    {
+        var docs = Golden.Read("../../docs/passes.md");
+        foreach (var pass in Pipeline.Training.Concat(Pipeline.Inference))
+            Assert.That(docs, Does.Contain($"| {pass.Name} |"));
+    }
+
     /// <summary>Values in the order of the graph, under new numbers: those of the dead leave gaps.</summary>
     private static string[] Print(Network network)
     {

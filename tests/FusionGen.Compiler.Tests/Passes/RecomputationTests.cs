@@ -30,7 +30,7 @@ public class RecomputationTests
         {
             Assert.That(norms, Is.LessThan(none));
             Assert.That(most, Is.LessThanOrEqualTo(norms));
-            Assert.That(StaticPlan.Of(Within(0)).PeakBytes(Batch), Is.EqualTo(none), "no budget");
+            Assert.That(Within(0).Recomputation, Is.EqualTo(Recomputation.None), "no budget");
             Assert.That(StaticPlan.Of(Within(none)).PeakBytes(Batch), Is.EqualTo(none));
             Assert.That(StaticPlan.Of(Within(none - 1)).PeakBytes(Batch), Is.EqualTo(norms));
             Assert.That(StaticPlan.Of(Within(1)).PeakBytes(Batch), Is.EqualTo(most), "as little as can be");
