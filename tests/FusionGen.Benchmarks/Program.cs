@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.CommandLine;
 using FusionGen;
 using FusionGen.Benchmarks;
@@ -6,6 +7,12 @@ using Spectre.Console;
 if (args is [Worker.Command, ..])
 {
     Worker.Run(args.AsSpan(1));
+    return 0;
+}
+
+if (args is ["profile", var path, var images])
+{
+    StepProfile.Run(path, int.Parse(images, CultureInfo.InvariantCulture));
     return 0;
 }
 
