@@ -113,11 +113,11 @@ public sealed class StaticPlan
     /// <summary>Numbers of an image, at the moment when most are alive.</summary>
     public long SampleElements { get; }
 
-    /// <summary>Numbers that a call needs for itself: attention's probabilities of one image and head, and their gradient.</summary>
+    /// <summary>Numbers that a call needs for itself: attention's probabilities of one image and head, and their gradient, a number a row and one a key, and all keys and values where a prefix joins them.</summary>
     public long ScratchElements => this.instructions.Select(i => i.Value.Op switch
     {
-        AttentionOp => Probabilities(i),
-        AttentionGradientOp => 2 * Probabilities(i),
+        AttentionOp op => AttentionScratch(i, op, 1),
+        AttentionGradientOp op => AttentionScratch(i, op.Attention, 2),
         RowAttentionGradientOp op => Keys(i.Value, op.Attention),
         _ => 0,
     }).DefaultIfEmpty().Max();
@@ -148,11 +148,12 @@ public sealed class StaticPlan
     /// <summary>Where a value is.</summary>
     public StaticPlace this[Value value] => this.places[value.Id]!;
 
-    private static long Probabilities(StaticInstruction i)
+    private static long AttentionScratch(StaticInstruction i, AttentionOp op, int matrices)
     {
-        var attention = i.Value.Op as AttentionOp ?? ((AttentionGradientOp)i.Value.Op).Attention;
-        var rows = (long)i.Value.Inputs[0].Shape[1].Size;
-        return (attention.Rows == 0 ? rows : attention.Rows) * (rows + (attention.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[0].Size : 0));
+        var qkv = i.Value.Inputs[0].Shape;
+        var prefix = op.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[0].Size : 0;
+        var (rows, keys) = ((long)(op.Rows == 0 ? qkv[1].Size : op.Rows), qkv[1].Size + prefix);
+        return (matrices * rows * keys) + rows + keys + (prefix == 0 ? 0 : 2L * keys * (qkv.Last / 3 / op.Heads));
     }
 
     /// <summary>Logits of an image: of every head, all keys.</summary>

@@ -21,34 +21,36 @@ public static class Attention
         Check.Length(output, shape.Output);
         Check.LengthOrEmpty(logSumExp, shape.LogSumExp);
         Check.Room(scratch, shape.ForwardScratch);
+        FillPrefixLogits(shape, inputs, scratch);
         for (var sample = 0; sample < shape.Samples; sample++)
         {
             for (var index = 0; index < shape.Heads; index++)
             {
-                var head = new Head(shape, inputs, sample, index);
-                var logits = scratch[..shape.ForwardScratch];
-                head.Logits(logits, 0);
-                Simd.Run(new ProbabilityLoop
+                var head = new Head(shape, inputs, sample, index, 0, scratch);
+                var logits = scratch[..shape.Logits];
+                var factors = scratch.Slice(shape.Logits, shape.Queries);
+                head.Logits(logits);
+                Simd.Run(new ExponentialLoop
                 {
                     Columns = shape.Keys,
                     Logits = logits,
+                    Factors = factors,
                     LogSumExp = logSumExp.IsEmpty ? default : logSumExp.Slice(head.FirstRow, shape.Queries),
                 });
                 var target = output[head.OutputOffset..];
-                Gemm.Unchecked(shape.Queries, shape.Head, shape.Tokens, new(logits, shape.Keys), head.Values, target, shape.Width, 1, 0);
-                if (shape.Prefix > 0)
-                    Gemm.Unchecked(shape.Queries, shape.Head, shape.Prefix, new(logits[shape.Tokens..], shape.Keys), head.PrefixValues, target, shape.Width, 1, 1);
+                Gemm.Unchecked(shape.Queries, shape.Head, shape.Keys, new(logits, shape.Keys), head.Values, target, shape.Width, 1, 0);
+                Simd.Run(new ScaleLoop { Columns = shape.Head, Stride = shape.Width, Factors = factors, Target = target });
             }
         }
     }
 
     /// <summary>
-    /// The gradients. Where only the prefix's are wanted and the output is given, just the prefix's columns of the logits are computed.
+    /// The gradients. Where only the prefix's are wanted, just the prefix's columns of the logits are computed.
     /// </summary>
     /// <param name="shape">The sizes.</param>
     /// <param name="inputs">As in the forward pass.</param>
     /// <param name="logSumExp">From the forward pass.</param>
-    /// <param name="output">From the forward pass, if it was kept; empty otherwise.</param>
+    /// <param name="output">From the forward pass.</param>
     /// <param name="dOutput">Gradient of the output.</param>
     /// <param name="gradients">Where the gradients go.</param>
     /// <param name="scratch">At least <see cref="AttentionShape.BackwardScratch"/> floats.</param>
@@ -64,16 +66,26 @@ public static class Attention
         inputs.Check(shape);
         gradients.Check(inputs);
         Check.Length(logSumExp, shape.LogSumExp);
-        Check.LengthOrEmpty(output, shape.Output);
+        Check.Length(output, shape.Output);
         Check.Length(dOutput, shape.Output);
         Check.Room(scratch, shape.BackwardScratch);
+        FillPrefixLogits(shape, inputs, scratch);
         // The first column of the logits that matters.
-        var from = gradients.Qkv.IsEmpty && gradients.Bias.IsEmpty && !output.IsEmpty ? shape.Tokens : 0;
+        var from = gradients.Qkv.IsEmpty && gradients.Bias.IsEmpty ? shape.Tokens : 0;
         for (var sample = 0; sample < shape.Samples; sample++)
         {
             for (var index = 0; index < shape.Heads; index++)
-                BackwardOfHead(shape, new(shape, inputs, sample, index), logSumExp, output, dOutput, gradients, scratch, from);
+                BackwardOfHead(shape, new(shape, inputs, sample, index, from, scratch), logSumExp, output, dOutput, gradients, scratch, from);
         }
+    }
+
+    /// <summary>What is added to the logits of every key, tokens first.</summary>
+    private static void FillPrefixLogits(AttentionShape shape, AttentionInputs inputs, Span<float> scratch)
+    {
+        var logits = scratch.Slice(shape.Logits + shape.Queries, shape.Keys);
+        logits[..shape.Tokens].Clear();
+        if (shape.Prefix > 0 && !inputs.PrefixLogit.IsEmpty)
+            Elementwise.Copy(inputs.PrefixLogit, logits[shape.Tokens..]);
     }
 
     private static void BackwardOfHead(
@@ -87,26 +99,24 @@ public static class Attention
         int from)
     {
         var (rows, tokens, prefix, keys, width, depth) = (shape.Queries, shape.Tokens, shape.Prefix, shape.Keys, shape.Width, shape.Head);
-        var probabilities = scratch[..shape.ForwardScratch];
-        var d = scratch.Slice(shape.ForwardScratch, shape.ForwardScratch);
+        var probabilities = scratch[..shape.Logits];
+        var d = scratch.Slice(shape.ForwardScratch, shape.Logits);
         var dOut = new MatrixView(dOutput[head.OutputOffset..], width);
 
         // P = exp(logits − log-sum-exp); dP = dO·Vᵀ; dS = P⊙(dP − δ), where a row's δ = Σ P⊙dP = dO·O.
-        head.Logits(probabilities, from);
-        if (from < tokens)
-            Gemm.Unchecked(rows, tokens, depth, dOut, head.Values.Transpose(), d, keys, 1, 0);
-        if (prefix > 0)
-            Gemm.Unchecked(rows, prefix, depth, dOut, head.PrefixValues.Transpose(), d[tokens..], keys, 1, 0);
+        head.Logits(probabilities);
+        Gemm.Unchecked(rows, keys - from, depth, dOut, head.Values.Transpose(), d[from..], keys, 1, 0);
         Simd.Run(new LogitGradientLoop
         {
             From = from,
             Columns = keys,
             Probabilities = probabilities,
             LogSumExp = logSumExp.Slice(head.FirstRow, rows),
-            Output = output.IsEmpty ? default : output[head.OutputOffset..],
+            Output = output[head.OutputOffset..],
             DOutput = dOut.Values,
             Stride = width,
             Depth = depth,
+            Deltas = scratch.Slice(shape.Logits, rows),
             D = d,
         });
 
@@ -118,9 +128,7 @@ public static class Attention
         if (!gradients.Qkv.IsEmpty)
         {
             var dQueries = gradients.Qkv[head.QkvOffset..];
-            Gemm.Unchecked(rows, depth, tokens, new(d, keys), head.Keys, dQueries, 3 * width, head.Scale, 0);
-            if (prefix > 0)
-                Gemm.Unchecked(rows, depth, prefix, new(d[tokens..], keys), head.PrefixKeys, dQueries, 3 * width, head.Scale, 1);
+            Gemm.Unchecked(rows, depth, keys, new(d, keys), head.Keys, dQueries, 3 * width, head.Scale, 0);
             // Rows that do not ask have no gradient of their query.
             for (var row = rows; row < tokens; row++)
                 dQueries.Slice(row * 3 * width, depth).Clear();
@@ -145,11 +153,16 @@ public static class Attention
     {
         private readonly AttentionShape shape;
         private readonly AttentionInputs inputs;
+        private readonly int from;
+        private readonly ReadOnlySpan<float> prefixLogits;
 
-        public Head(AttentionShape shape, AttentionInputs inputs, int sample, int head)
+        /// <summary>From a key on, 0 or T. The scratch's room for all keys and values is filled if there is a prefix and both count.</summary>
+        public Head(AttentionShape shape, AttentionInputs inputs, int sample, int head, int from, Span<float> scratch)
         {
             this.shape = shape;
             this.inputs = inputs;
+            this.from = from;
+            this.prefixLogits = shape.Prefix == 0 || inputs.PrefixLogit.IsEmpty ? default : scratch.Slice(shape.Logits + shape.Queries, shape.Keys);
             this.Scale = 1 / MathF.Sqrt(shape.Head);
             this.QkvOffset = (sample * shape.Tokens * 3 * shape.Width) + (head * shape.Head);
             this.PrefixOffset = head * shape.Head;
@@ -158,6 +171,9 @@ public static class Attention
             var area = shape.Tokens * shape.Tokens;
             var entries = inputs.Bias.Length / (shape.Heads * area);
             this.BiasOffset = entries == 0 ? 0 : (((inputs.First + sample) % entries * shape.Heads) + head) * area;
+            var room = scratch.Slice(shape.Logits + shape.Queries + shape.Keys, shape.Joined);
+            this.Keys = this.OfKeys(1, room[..(shape.Joined / 2)]);
+            this.Values = this.OfKeys(2, room[(shape.Joined / 2)..]);
         }
 
         public float Scale { get; }
@@ -174,56 +190,105 @@ public static class Attention
 
         public MatrixView Queries => this.OfTokens(0);
 
-        public MatrixView Keys => this.OfTokens(1);
+        /// <summary>Of tokens, then of the prefix.</summary>
+        public MatrixView Keys { get; }
 
-        public MatrixView Values => this.OfTokens(2);
+        /// <summary>Of tokens, then of the prefix.</summary>
+        public MatrixView Values { get; }
 
-        public MatrixView PrefixKeys => new(this.inputs.Prefix[this.PrefixOffset..], 2 * this.shape.Width);
-
-        public MatrixView PrefixValues => new(this.inputs.Prefix[(this.PrefixOffset + this.shape.Width)..], 2 * this.shape.Width);
-
-        /// <summary>(rows, T + P): the logits, tokens first, from a column on: 0 or T.</summary>
-        public void Logits(Span<float> target, int from)
+        /// <summary>(rows, T + P): the logits.</summary>
+        public void Logits(Span<float> target)
         {
             var (rows, tokens, prefix, keys, depth) = (this.shape.Queries, this.shape.Tokens, this.shape.Prefix, this.shape.Keys, this.shape.Head);
-            if (from < tokens)
+            var bias = this.inputs.Bias;
+            // What is added to a row of the logits is what the product is added to.
+            for (var row = 0; row < rows && !bias.IsEmpty; row++)
             {
-                // The bias is what the product is added to.
-                var bias = this.inputs.Bias;
-                for (var row = 0; row < rows && !bias.IsEmpty; row++)
-                    bias.Slice(this.BiasOffset + (row * tokens), tokens).CopyTo(target[(row * keys)..]);
-                Gemm.Unchecked(rows, tokens, depth, this.Queries, this.Keys.Transpose(), target, keys, this.Scale, bias.IsEmpty ? 0 : 1);
+                bias.Slice(this.BiasOffset + (row * tokens), tokens).CopyTo(target[(row * keys)..]);
+                target.Slice((row * keys) + tokens, prefix).Clear();
             }
-            if (prefix > 0)
-            {
-                var logit = this.inputs.PrefixLogit;
-                for (var row = 0; row < rows && !logit.IsEmpty; row++)
-                    Elementwise.Copy(logit, target.Slice((row * keys) + tokens, prefix));
-                Gemm.Unchecked(rows, prefix, depth, this.Queries, this.PrefixKeys.Transpose(), target[tokens..], keys, this.Scale, logit.IsEmpty ? 0 : 1);
-            }
+            Gemm.Unchecked(
+                rows, keys - this.from, depth, this.Queries, this.Keys.Transpose(), target[this.from..], keys, this.Scale, bias.IsEmpty ? 0 : 1, this.prefixLogits.IsEmpty ? default : this.prefixLogits[this.from..]);
         }
 
         private MatrixView OfTokens(int part) => new(this.inputs.Qkv[(this.QkvOffset + (part * this.shape.Width))..], 3 * this.shape.Width);
+
+        /// <summary>Keys (1) or values (2).</summary>
+        private MatrixView OfKeys(int part, Span<float> room)
+        {
+            var tokens = this.OfTokens(part);
+            if (this.shape.Prefix == 0)
+                return tokens;
+            var prefix = new MatrixView(this.inputs.Prefix[(this.PrefixOffset + ((part - 1) * this.shape.Width))..], 2 * this.shape.Width);
+            if (this.from > 0)
+                return prefix;
+            var depth = this.shape.Head;
+            Simd.Run(new CopyLoop { Columns = depth, Source = tokens, Target = room[..(this.shape.Tokens * depth)] });
+            Simd.Run(new CopyLoop { Columns = depth, Source = prefix, Target = room[(this.shape.Tokens * depth)..] });
+            return new(room, depth);
+        }
     }
 
-    /// <summary>Logits become probabilities.</summary>
-    private ref struct ProbabilityLoop : ILoop
+    /// <summary>Logits become their exponentials, less the row's largest; the factor that makes them probabilities is left to the output, which is narrower.</summary>
+    private ref struct ExponentialLoop : ILoop
     {
         public int Columns;
         public Span<float> Logits;
+        public Span<float> Factors;
         public Span<float> LogSumExp;
 
         public readonly void Run<V>()
             where V : struct, ILane<V>
         {
-            for (var row = 0; row < this.Logits.Length / this.Columns; row++)
+            // All rows' largest first: a row's sum would otherwise wait for its largest, and the next row for both.
+            ref var logits = ref MemoryMarshal.GetReference(this.Logits);
+            for (var row = 0; row < this.Factors.Length; row++)
+                this.Factors[row] = Softmax.Largest<V>(ref Unsafe.Add(ref logits, (nint)row * this.Columns), this.Columns);
+            for (var row = 0; row < this.Factors.Length; row++)
             {
-                ref var logits = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Logits), (nint)row * this.Columns);
-                var sum = Softmax.ExpRow<V>(ref logits, ref logits, this.Columns, out var largest);
-                Softmax.ScaleRow<V>(ref logits, this.Columns, 1 / sum);
+                ref var place = ref Unsafe.Add(ref logits, (nint)row * this.Columns);
+                var largest = this.Factors[row];
+                var sum = Softmax.Exponentials<V>(ref place, ref place, this.Columns, largest);
+                this.Factors[row] = 1 / sum;
                 if (!this.LogSumExp.IsEmpty)
                     this.LogSumExp[row] = largest + MathF.Log(sum);
             }
+        }
+    }
+
+    /// <summary>Rows, one after the other.</summary>
+    private ref struct CopyLoop : ILoop
+    {
+        public int Columns;
+        public MatrixView Source;
+        public Span<float> Target;
+
+        public readonly void Run<V>()
+            where V : struct, ILane<V>
+        {
+            ref var source = ref MemoryMarshal.GetReference(this.Source.Values);
+            ref var target = ref MemoryMarshal.GetReference(this.Target);
+            for (nint row = 0; row < this.Target.Length / this.Columns; row++)
+            {
+                for (nint i = 0; i < this.Columns; i += V.Count)
+                    Simd.Store(Simd.Load<V>(ref Unsafe.Add(ref source, (row * this.Source.Stride) + i), this.Columns - i), ref Unsafe.Add(ref target, (row * this.Columns) + i), this.Columns - i);
+            }
+        }
+    }
+
+    /// <summary>Every row times a number.</summary>
+    private ref struct ScaleLoop : ILoop
+    {
+        public int Columns;
+        public int Stride;
+        public ReadOnlySpan<float> Factors;
+        public Span<float> Target;
+
+        public readonly void Run<V>()
+            where V : struct, ILane<V>
+        {
+            for (var row = 0; row < this.Factors.Length; row++)
+                Softmax.ScaleRow<V>(ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Target), (nint)row * this.Stride), this.Columns, this.Factors[row]);
         }
     }
 
@@ -236,6 +301,7 @@ public static class Attention
         public int Depth;
         public Span<float> Probabilities;
         public Span<float> D;
+        public Span<float> Deltas;
         public ReadOnlySpan<float> LogSumExp;
         public ReadOnlySpan<float> Output;
         public ReadOnlySpan<float> DOutput;
@@ -243,38 +309,34 @@ public static class Attention
         public readonly void Run<V>()
             where V : struct, ILane<V>
         {
-            for (var row = 0; row < this.LogSumExp.Length; row++)
+            for (var row = 0; row < this.Deltas.Length; row++)
+            {
+                var start = (nint)row * this.Stride;
+                ref var output = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Output), start);
+                ref var dOutput = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DOutput), start);
+                this.Deltas[row] = Loops.RowSum(default(Elementwise.Product), ref dOutput, ref output, V.Of(0), this.Depth);
+            }
+            nint count = this.Columns - this.From;
+            for (var row = 0; row < this.Deltas.Length; row++)
             {
                 var start = ((nint)row * this.Columns) + this.From;
-                nint count = this.Columns - this.From;
                 ref var p = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Probabilities), start);
                 ref var d = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.D), start);
-                var shift = V.Of(this.LogSumExp[row]);
-                var sum = V.Of(0);
-                for (nint i = 0; i < count; i += V.Count)
-                {
-                    var left = count - i;
-                    var value = VectorMath.Exp(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) - shift);
-                    Simd.Store(value, ref Unsafe.Add(ref p, i), left);
-                    sum = V.MultiplyAdd(value, Simd.Load<V>(ref Unsafe.Add(ref d, i), left), sum);
-                }
-                var delta = V.Of(this.From == 0 ? sum.Sum() : this.OutputProduct<V>(row));
-                for (nint i = 0; i < count; i += V.Count)
-                {
-                    var left = count - i;
-                    var value = Simd.Load<V>(ref Unsafe.Add(ref p, i), left) * (Simd.Load<V>(ref Unsafe.Add(ref d, i), left) - delta);
-                    Simd.Store(value, ref Unsafe.Add(ref d, i), left);
-                }
+                Row(ref p, ref d, count, V.Of(this.LogSumExp[row]), V.Of(this.Deltas[row]));
             }
         }
 
-        private readonly float OutputProduct<V>(int row)
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void Row<V>(ref float p, ref float d, nint count, V shift, V delta)
             where V : struct, ILane<V>
         {
-            var start = (nint)row * this.Stride;
-            ref var output = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Output), start);
-            ref var dOutput = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DOutput), start);
-            return Loops.RowSum(default(Elementwise.Product), ref dOutput, ref output, V.Of(0), this.Depth);
+            for (nint i = 0; i < count; i += V.Count)
+            {
+                var left = count - i;
+                var value = VectorMath.Exp(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) - shift);
+                Simd.Store(value, ref Unsafe.Add(ref p, i), left);
+                Simd.Store(value * (Simd.Load<V>(ref Unsafe.Add(ref d, i), left) - delta), ref Unsafe.Add(ref d, i), left);
+            }
         }
     }
 }

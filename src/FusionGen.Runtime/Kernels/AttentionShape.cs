@@ -12,14 +12,18 @@ public readonly record struct AttentionShape(int Samples, int Tokens, int Width,
     /// <summary>Rows of each sample that ask.</summary>
     public int Queries => this.Rows == 0 ? this.Tokens : this.Rows;
 
-    /// <summary>Floats that <see cref="Attention.Forward"/> works in: the logits of one head of one sample.</summary>
-    public int ForwardScratch => this.Queries * this.Keys;
+    /// <summary>Floats that <see cref="Attention.Forward"/> works in: of one head of one sample the logits, a number a row and one a key, and where there is a prefix, all keys and values.</summary>
+    public int ForwardScratch => this.Logits + this.Queries + this.Keys + this.Joined;
 
-    /// <summary>Floats that <see cref="Attention.Backward"/> works in: the probabilities of one head of one sample, and their gradient.</summary>
-    public int BackwardScratch => 2 * this.ForwardScratch;
+    /// <summary>Floats that <see cref="Attention.Backward"/> works in: besides, the gradient of the logits.</summary>
+    public int BackwardScratch => this.ForwardScratch + this.Logits;
 
     /// <summary>Floats of the log-sum-exp: (b, H, rows).</summary>
     public int LogSumExp => this.Samples * this.Heads * this.Queries;
+
+    internal int Logits => this.Queries * this.Keys;
+
+    internal int Joined => this.Prefix == 0 ? 0 : 2 * this.Keys * this.Head;
 
     internal int Keys => this.Tokens + this.Prefix;
 

@@ -76,7 +76,7 @@ public static class CrossEntropy
                 if (this.DLogits.IsEmpty)
                     continue;
                 ref var d = ref MemoryMarshal.GetReference(this.DLogits[start..]);
-                sum = Softmax.ExpRow<V>(ref x, ref d, this.Classes, out _);
+                sum = Softmax.Exponentials<V>(ref x, ref d, this.Classes, Softmax.Largest<V>(ref x, this.Classes));
                 Softmax.ScaleRow<V>(ref d, this.Classes, this.Scale / sum);
                 this.DLogits[start + label] -= this.Scale;
             }

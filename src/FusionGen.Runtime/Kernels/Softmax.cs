@@ -28,12 +28,7 @@ public static class Softmax
         var columns = Columns(rows, dX);
         Check.Length(y, dX.Length);
         Check.Length(dY, dX.Length);
-        for (var start = 0; start < dX.Length; start += columns)
-        {
-            var row = start..(start + columns);
-            var shift = -Elementwise.Dot(y[row], dY[row]);
-            Loops.Map(default(Centred), y[row], dY[row], new ReadOnlySpan<float>(in shift), dX[row], accumulate);
-        }
+        Simd.Run(new RowsBackwardLoop { Columns = columns, Y = y, DY = dY, DX = dX, Accumulate = accumulate });
     }
 
     /// <summary>The softmax of every column.</summary>
@@ -86,15 +81,22 @@ public static class Softmax
         }
     }
 
-    /// <summary>y = exp(x − max), of a row; returns the sum, and the maximum.</summary>
+    /// <summary>The largest number of a row.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    internal static float ExpRow<V>(ref float x, ref float y, nint count, out float largest)
+    internal static float Largest<V>(ref float x, nint count)
         where V : struct, ILane<V>
     {
         var max = V.Of(float.NegativeInfinity);
         for (nint i = 0; i < count; i += V.Count)
             max = V.Max(max, Simd.Load<V>(ref Unsafe.Add(ref x, i), count - i, float.NegativeInfinity));
-        largest = max.Largest();
+        return max.Largest();
+    }
+
+    /// <summary>y = exp(x − largest), of a row; returns the sum.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static float Exponentials<V>(ref float x, ref float y, nint count, float largest)
+        where V : struct, ILane<V>
+    {
         var (shift, sum) = (V.Of(largest), V.Of(0));
         for (nint i = 0; i < count; i += V.Count)
         {
@@ -146,14 +148,6 @@ public static class Softmax
         return buffer.Length / rows;
     }
 
-    // x·(y + z).
-    private readonly struct Centred : IFunction
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<V>(V x, V y, V z)
-            where V : struct, ILane<V> => x * (y + z);
-    }
-
     private ref struct RowsLoop : ILoop
     {
         public int Columns;
@@ -165,9 +159,40 @@ public static class Softmax
         {
             for (var start = 0; start < this.Y.Length; start += this.Columns)
             {
+                ref var x = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.X), start);
                 ref var y = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Y), start);
-                var sum = ExpRow<V>(ref Unsafe.Add(ref MemoryMarshal.GetReference(this.X), start), ref y, this.Columns, out _);
+                var sum = Exponentials<V>(ref x, ref y, this.Columns, Largest<V>(ref x, this.Columns));
                 ScaleRow<V>(ref y, this.Columns, 1 / sum);
+            }
+        }
+    }
+
+    private ref struct RowsBackwardLoop : ILoop
+    {
+        public int Columns;
+        public bool Accumulate;
+        public ReadOnlySpan<float> Y;
+        public ReadOnlySpan<float> DY;
+        public Span<float> DX;
+
+        public readonly void Run<V>()
+            where V : struct, ILane<V>
+        {
+            for (nint start = 0; start < this.DX.Length; start += this.Columns)
+            {
+                ref var y = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Y), start);
+                ref var dY = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DY), start);
+                ref var dX = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DX), start);
+                var sum = V.Of(Loops.RowSum(default(Elementwise.Product), ref y, ref dY, V.Of(0), this.Columns));
+                for (nint i = 0; i < this.Columns; i += V.Count)
+                {
+                    var left = this.Columns - i;
+                    var value = Simd.Load<V>(ref Unsafe.Add(ref y, i), left) * (Simd.Load<V>(ref Unsafe.Add(ref dY, i), left) - sum);
+                    ref var place = ref Unsafe.Add(ref dX, i);
+                    if (this.Accumulate)
+                        value += Simd.Load<V>(ref place, left);
+                    Simd.Store(value, ref place, left);
+                }
             }
         }
     }
