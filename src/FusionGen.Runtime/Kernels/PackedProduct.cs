@@ -260,19 +260,19 @@ internal static class PackedProduct
                 ref var start = ref Unsafe.Add(ref from, row * stride);
                 if (rows < TileRows || columns < S.Count)
                 {
-                    Tile<S, Zero>(ref x, rows, rowStep, depthStep, ref panel, depth, ref edge, S.Count);
+                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref edge, S.Count);
                     for (nint i = 0; i < rows; i++)
                         Merge<V>(columns, ref Unsafe.Add(ref edge, i * S.Count), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
                 }
                 else if (isFresh)
                 {
-                    Tile<S, Zero>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride);
+                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride);
                 }
                 else
                 {
                     for (nint i = 0; i < TileRows && !isReady; i++)
                         Merge<V>(columns, ref Unsafe.NullRef<float>(), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
-                    Tile<S, Held>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride);
+                    Tile<S, Add>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride);
                 }
             }
         }
@@ -295,21 +295,16 @@ internal static class PackedProduct
 
         // Six named sums, because only locals live in registers. Rows that are not there are the last one again.
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private static void Tile<S, TStart>(ref float a, nint rows, nint rowStep, nint depthStep, ref float panel, nint depth, ref float target, nint stride)
+        private static void Tile<S, TEnd>(ref float a, nint rows, nint rowStep, nint depthStep, ref float panel, nint depth, ref float target, nint stride)
             where S : struct, IStrip<S>
-            where TStart : struct, IStart
+            where TEnd : struct, IEnd
         {
             ref var a1 = ref Unsafe.Add(ref a, Math.Min(1, rows - 1) * rowStep);
             ref var a2 = ref Unsafe.Add(ref a, Math.Min(2, rows - 1) * rowStep);
             ref var a3 = ref Unsafe.Add(ref a, Math.Min(3, rows - 1) * rowStep);
             ref var a4 = ref Unsafe.Add(ref a, Math.Min(4, rows - 1) * rowStep);
             ref var a5 = ref Unsafe.Add(ref a, Math.Min(5, rows - 1) * rowStep);
-            var c0 = TStart.Of<S>(ref target);
-            var c1 = TStart.Of<S>(ref Unsafe.Add(ref target, stride));
-            var c2 = TStart.Of<S>(ref Unsafe.Add(ref target, 2 * stride));
-            var c3 = TStart.Of<S>(ref Unsafe.Add(ref target, 3 * stride));
-            var c4 = TStart.Of<S>(ref Unsafe.Add(ref target, 4 * stride));
-            var c5 = TStart.Of<S>(ref Unsafe.Add(ref target, 5 * stride));
+            var (c0, c1, c2, c3, c4, c5) = (S.Of(0), S.Of(0), S.Of(0), S.Of(0), S.Of(0), S.Of(0));
             nint at = 0;
             for (; depth > 0; depth--)
             {
@@ -323,33 +318,34 @@ internal static class PackedProduct
                 at += depthStep;
                 panel = ref Unsafe.Add(ref panel, S.Count);
             }
-            c0.Store(ref target);
-            c1.Store(ref Unsafe.Add(ref target, stride));
-            c2.Store(ref Unsafe.Add(ref target, 2 * stride));
-            c3.Store(ref Unsafe.Add(ref target, 3 * stride));
-            c4.Store(ref Unsafe.Add(ref target, 4 * stride));
-            c5.Store(ref Unsafe.Add(ref target, 5 * stride));
+            TEnd.Put(c0, ref target);
+            TEnd.Put(c1, ref Unsafe.Add(ref target, stride));
+            TEnd.Put(c2, ref Unsafe.Add(ref target, 2 * stride));
+            TEnd.Put(c3, ref Unsafe.Add(ref target, 3 * stride));
+            TEnd.Put(c4, ref Unsafe.Add(ref target, 4 * stride));
+            TEnd.Put(c5, ref Unsafe.Add(ref target, 5 * stride));
         }
     }
 
-    /// <summary>What the sums of a tile start from.</summary>
-    private interface IStart
+    /// <summary>What becomes of the sums of a tile.</summary>
+    private interface IEnd
     {
-        static abstract S Of<S>(ref float target)
+        static abstract void Put<S>(S sums, ref float target)
             where S : struct, IStrip<S>;
     }
 
-    private readonly struct Zero : IStart
+    private readonly struct Write : IEnd
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static S Of<S>(ref float target)
-            where S : struct, IStrip<S> => S.Of(0);
+        public static void Put<S>(S sums, ref float target)
+            where S : struct, IStrip<S> => sums.Store(ref target);
     }
 
-    private readonly struct Held : IStart
+    // Added last: sums that started from a large number would be rounded like it at every step.
+    private readonly struct Add : IEnd
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static S Of<S>(ref float target)
-            where S : struct, IStrip<S> => S.Load(ref target);
+        public static void Put<S>(S sums, ref float target)
+            where S : struct, IStrip<S> => S.MultiplyAdd(1, S.Load(ref target), sums).Store(ref target);
     }
 }
