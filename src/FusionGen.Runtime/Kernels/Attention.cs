@@ -45,12 +45,12 @@ public static class Attention
     }
 
     /// <summary>
-    /// The gradients. Where only the prefix's are wanted, just the prefix's columns of the logits are computed.
+    /// The gradients. Where only the prefix's are wanted and the output is given, just the prefix's columns of the logits are computed.
     /// </summary>
     /// <param name="shape">The sizes.</param>
     /// <param name="inputs">As in the forward pass.</param>
     /// <param name="logSumExp">From the forward pass.</param>
-    /// <param name="output">From the forward pass.</param>
+    /// <param name="output">From the forward pass, if it was kept; empty otherwise.</param>
     /// <param name="dOutput">Gradient of the output.</param>
     /// <param name="gradients">Where the gradients go.</param>
     /// <param name="scratch">At least <see cref="AttentionShape.BackwardScratch"/> floats.</param>
@@ -66,12 +66,12 @@ public static class Attention
         inputs.Check(shape);
         gradients.Check(inputs);
         Check.Length(logSumExp, shape.LogSumExp);
-        Check.Length(output, shape.Output);
+        Check.LengthOrEmpty(output, shape.Output);
         Check.Length(dOutput, shape.Output);
         Check.Room(scratch, shape.BackwardScratch);
         FillPrefixLogits(shape, inputs, scratch);
         // The first column of the logits that matters.
-        var from = gradients.Qkv.IsEmpty && gradients.Bias.IsEmpty ? shape.Tokens : 0;
+        var from = gradients.Qkv.IsEmpty && gradients.Bias.IsEmpty && !output.IsEmpty ? shape.Tokens : 0;
         for (var sample = 0; sample < shape.Samples; sample++)
         {
             for (var index = 0; index < shape.Heads; index++)
@@ -112,7 +112,7 @@ public static class Attention
             Columns = keys,
             Probabilities = probabilities,
             LogSumExp = logSumExp.Slice(head.FirstRow, rows),
-            Output = output[head.OutputOffset..],
+            Output = output.IsEmpty ? default : output[head.OutputOffset..],
             DOutput = dOut.Values,
             Stride = width,
             Depth = depth,
@@ -309,34 +309,58 @@ public static class Attention
         public readonly void Run<V>()
             where V : struct, ILane<V>
         {
-            for (var row = 0; row < this.Deltas.Length; row++)
-            {
-                var start = (nint)row * this.Stride;
-                ref var output = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Output), start);
-                ref var dOutput = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DOutput), start);
-                this.Deltas[row] = Loops.RowSum(default(Elementwise.Product), ref dOutput, ref output, V.Of(0), this.Depth);
-            }
+            // All rows' δ first: a row's gradient would otherwise wait for its own.
             nint count = this.Columns - this.From;
+            ref var p = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Probabilities), this.From);
+            ref var d = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.D), this.From);
             for (var row = 0; row < this.Deltas.Length; row++)
             {
-                var start = ((nint)row * this.Columns) + this.From;
-                ref var p = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Probabilities), start);
-                ref var d = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.D), start);
-                Row(ref p, ref d, count, V.Of(this.LogSumExp[row]), V.Of(this.Deltas[row]));
+                var start = (nint)row * this.Columns;
+                var sum = Exponentials<V>(ref Unsafe.Add(ref p, start), ref Unsafe.Add(ref d, start), count, this.LogSumExp[row]);
+                this.Deltas[row] = this.From == 0 ? sum : this.OutputProduct<V>(row);
+            }
+            for (var row = 0; row < this.Deltas.Length; row++)
+            {
+                var start = (nint)row * this.Columns;
+                Centre<V>(ref Unsafe.Add(ref p, start), ref Unsafe.Add(ref d, start), count, this.Deltas[row]);
             }
         }
 
+        /// <summary>p = exp(p − shift), of a row; returns Σ p·d.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private static void Row<V>(ref float p, ref float d, nint count, V shift, V delta)
+        private static float Exponentials<V>(ref float p, ref float d, nint count, float shift)
+            where V : struct, ILane<V>
+        {
+            var sum = V.Of(0);
+            for (nint i = 0; i < count; i += V.Count)
+            {
+                var left = count - i;
+                var value = VectorMath.Exp(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) - V.Of(shift));
+                Simd.Store(value, ref Unsafe.Add(ref p, i), left);
+                sum = V.MultiplyAdd(value, Simd.Load<V>(ref Unsafe.Add(ref d, i), left), sum);
+            }
+            return sum.Sum();
+        }
+
+        /// <summary>d = p·(d − δ), of a row.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void Centre<V>(ref float p, ref float d, nint count, float delta)
             where V : struct, ILane<V>
         {
             for (nint i = 0; i < count; i += V.Count)
             {
                 var left = count - i;
-                var value = VectorMath.Exp(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) - shift);
-                Simd.Store(value, ref Unsafe.Add(ref p, i), left);
-                Simd.Store(value * (Simd.Load<V>(ref Unsafe.Add(ref d, i), left) - delta), ref Unsafe.Add(ref d, i), left);
+                Simd.Store(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) * (Simd.Load<V>(ref Unsafe.Add(ref d, i), left) - V.Of(delta)), ref Unsafe.Add(ref d, i), left);
             }
+        }
+
+        private readonly float OutputProduct<V>(int row)
+            where V : struct, ILane<V>
+        {
+            var start = (nint)row * this.Stride;
+            ref var output = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Output), start);
+            ref var dOutput = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.DOutput), start);
+            return Loops.RowSum(default(Elementwise.Product), ref dOutput, ref output, V.Of(0), this.Depth);
         }
     }
 }

@@ -43,7 +43,7 @@ internal sealed class AttentionTests
         var (dPrefix, dLogit, dBias) = (Numeric.Random(prefix.Length, 6), Numeric.Random(logits.Length, 8), Numeric.Random(bias.Length, 7));
         var (hadPrefix, hadLogit, hadBias) = (Numeric.Double(dPrefix), Numeric.Double(dLogit), Numeric.Double(dBias));
         var scratch = new float[shape.BackwardScratch];
-        Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), logSumExp, output, dOutput, new(dQkv, dPrefix, dLogit, dBias), scratch);
+        Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), logSumExp, [], dOutput, new(dQkv, dPrefix, dLogit, dBias), scratch);
 
         double Loss(double[] q, double[] p, double[] l, double[] b) => Numeric.Dot(Reference(shape, q, p, l, b).Output, dOutput);
         var (q, p, l, b) = (Numeric.Double(qkv), Numeric.Double(prefix), Numeric.Double(logits), Numeric.Double(bias));
@@ -65,11 +65,14 @@ internal sealed class AttentionTests
         Numeric.Close(dPrefix, [.. Numeric.Gradient(x => Loss(q, x, l, b), prefix).Zip(hadPrefix, (x, y) => x + y)], 2e-5, "dPrefix");
         Numeric.Close(dLogit, [.. Numeric.Gradient(x => Loss(q, p, x, b), logits).Zip(hadLogit, (x, y) => x + y)], 2e-5, "dLogit");
 
-        // The prefix's alone.
-        var (again, logitAgain) = (hadPrefix.Select(value => (float)value).ToArray(), hadLogit.Select(value => (float)value).ToArray());
-        Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), logSumExp, output, dOutput, new([], again, logitAgain), scratch);
-        Numeric.Close(again, Numeric.Double(dPrefix), 2e-6, "dPrefix alone");
-        Numeric.Close(logitAgain, Numeric.Double(dLogit), 5e-6, "dLogit alone");
+        // The prefix's alone: from the kept output, and without it.
+        foreach (var kept in new[] { output, [] })
+        {
+            var (again, logitAgain) = (hadPrefix.Select(value => (float)value).ToArray(), hadLogit.Select(value => (float)value).ToArray());
+            Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), logSumExp, kept, dOutput, new([], again, logitAgain), scratch);
+            Numeric.Close(again, Numeric.Double(dPrefix), 2e-6, "dPrefix alone");
+            Numeric.Close(logitAgain, Numeric.Double(dLogit), 5e-6, "dLogit alone");
+        }
     }
 
     [Test]
