@@ -148,11 +148,6 @@ internal static class PackedProduct
                 for (nint d = 0; d < depth; d++)
                     MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref source, d * stride), columns).CopyTo(MemoryMarshal.CreateSpan(ref Unsafe.Add(ref panel, d * width), columns));
             }
-            if (this.Alpha != 1)
-            {
-                var whole = MemoryMarshal.CreateSpan(ref panel, depth * width);
-                Elementwise.Scale(whole, this.Alpha, whole);
-            }
         }
 
         /// <summary>Asks for the share of a part of B that falls to a tile of so many.</summary>
@@ -260,19 +255,19 @@ internal static class PackedProduct
                 ref var start = ref Unsafe.Add(ref from, row * stride);
                 if (rows < TileRows || columns < S.Count)
                 {
-                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref edge, S.Count);
+                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref edge, S.Count, this.Alpha);
                     for (nint i = 0; i < rows; i++)
                         Merge<V>(columns, ref Unsafe.Add(ref edge, i * S.Count), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
                 }
                 else if (isFresh)
                 {
-                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride);
+                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride, this.Alpha);
                 }
                 else
                 {
                     for (nint i = 0; i < TileRows && !isReady; i++)
                         Merge<V>(columns, ref Unsafe.NullRef<float>(), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
-                    Tile<S, Add>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride);
+                    Tile<S, Add>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride, this.Alpha);
                 }
             }
         }
@@ -295,7 +290,7 @@ internal static class PackedProduct
 
         // Six named sums, because only locals live in registers. Rows that are not there are the last one again.
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private static void Tile<S, TEnd>(ref float a, nint rows, nint rowStep, nint depthStep, ref float panel, nint depth, ref float target, nint stride)
+        private static void Tile<S, TEnd>(ref float a, nint rows, nint rowStep, nint depthStep, ref float panel, nint depth, ref float target, nint stride, float factor)
             where S : struct, IStrip<S>
             where TEnd : struct, IEnd
         {
@@ -318,34 +313,34 @@ internal static class PackedProduct
                 at += depthStep;
                 panel = ref Unsafe.Add(ref panel, S.Count);
             }
-            TEnd.Put(c0, ref target);
-            TEnd.Put(c1, ref Unsafe.Add(ref target, stride));
-            TEnd.Put(c2, ref Unsafe.Add(ref target, 2 * stride));
-            TEnd.Put(c3, ref Unsafe.Add(ref target, 3 * stride));
-            TEnd.Put(c4, ref Unsafe.Add(ref target, 4 * stride));
-            TEnd.Put(c5, ref Unsafe.Add(ref target, 5 * stride));
+            TEnd.Put(c0, factor, ref target);
+            TEnd.Put(c1, factor, ref Unsafe.Add(ref target, stride));
+            TEnd.Put(c2, factor, ref Unsafe.Add(ref target, 2 * stride));
+            TEnd.Put(c3, factor, ref Unsafe.Add(ref target, 3 * stride));
+            TEnd.Put(c4, factor, ref Unsafe.Add(ref target, 4 * stride));
+            TEnd.Put(c5, factor, ref Unsafe.Add(ref target, 5 * stride));
         }
     }
 
     /// <summary>What becomes of the sums of a tile.</summary>
     private interface IEnd
     {
-        static abstract void Put<S>(S sums, ref float target)
+        static abstract void Put<S>(S sums, float factor, ref float target)
             where S : struct, IStrip<S>;
     }
 
     private readonly struct Write : IEnd
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Put<S>(S sums, ref float target)
-            where S : struct, IStrip<S> => sums.Store(ref target);
+        public static void Put<S>(S sums, float factor, ref float target)
+            where S : struct, IStrip<S> => S.MultiplyAdd(factor, sums, S.Of(0)).Store(ref target);
     }
 
     // Added last: sums that started from a large number would be rounded like it at every step.
     private readonly struct Add : IEnd
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Put<S>(S sums, ref float target)
-            where S : struct, IStrip<S> => S.MultiplyAdd(1, S.Load(ref target), sums).Store(ref target);
+        public static void Put<S>(S sums, float factor, ref float target)
+            where S : struct, IStrip<S> => S.MultiplyAdd(factor, sums, S.Load(ref target)).Store(ref target);
     }
 }
