@@ -138,7 +138,8 @@ internal sealed record Report(string Machine, string Torch, double Load)
 
     private static string Mebibytes(long bytes) => Text($"{bytes / 1048576.0:0}");
 
-    private static string DescribeMachine()
+    /// <summary>Name of the processor and how many cores there are.</summary>
+    public static string DescribeMachine()
     {
         var model = File.Exists("/proc/cpuinfo")
             ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':', 2)[1].Trim()
