@@ -22,11 +22,11 @@ public sealed record BackboneWeights(string Path, string Digest, IReadOnlyList<s
     /// backbone must be there in its shape, and nothing else may but what its layout is known to carry along, which is dropped with a note.
     /// The head is no part of a backbone: a file's head is taken over where it fits the network's, and dropped where it does not.
     /// </summary>
-    /// <param name="network">Its backbone is overwritten, all or nothing.</param>
+    /// <param name="network">Its backbone is overwritten, unless a tensor does not fit; a file whose numbers turn out to be damaged leaves it in between.</param>
     /// <param name="path">The file.</param>
     /// <param name="layout">One of <see cref="WeightLayout.Names"/>; null to tell by the file's names.</param>
     /// <param name="positions">How to resample a position embedding that was made for another grid; null to refuse it.</param>
-    /// <exception cref="FusionException">The file cannot be read, or tensors are missing, too many or of another shape or type; all are listed.</exception>
+    /// <exception cref="FusionException">The file cannot be read, or tensors are missing, too many or of another shape or type, all of which are listed; or numbers are not finite.</exception>
     public static BackboneWeights Load(FusionNetwork network, string path, string? layout = null, PositionRule? positions = null)
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -39,6 +39,8 @@ public sealed record BackboneWeights(string Path, string Digest, IReadOnlyList<s
         foreach (var spec in backbone.OrderBy(spec => spec.Name, StringComparer.Ordinal))
         {
             var values = map.Read(spec);
+            if (values.AsSpan().ContainsAnyExceptInRange(float.MinValue, float.MaxValue))
+                throw new FusionException($"{path}: {spec.Name} holds numbers that are infinite or none", ExitCode.Data);
             hash.AppendData(Encoding.UTF8.GetBytes($"{spec.Name}\nF32\n{string.Join(',', spec.Shape)}\n"));
             hash.AppendData(MemoryMarshal.AsBytes<float>(values));
             Fill(network, spec, values);

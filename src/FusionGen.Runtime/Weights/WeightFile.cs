@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace FusionGen.Weights;
 
@@ -117,7 +118,7 @@ public abstract class WeightFile : IDisposable
         var size = ElementType.SizeOf(entry.Type);
         if (entry.Type == "F32" && BitConverter.IsLittleEndian)
         {
-            this.ReadBytes(entry, from * size, System.Runtime.InteropServices.MemoryMarshal.AsBytes(target));
+            this.ReadBytes(entry, from * size, MemoryMarshal.AsBytes(target));
             return;
         }
         var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
@@ -145,17 +146,22 @@ public abstract class WeightFile : IDisposable
             throw new FusionException(string.Create(CultureInfo.InvariantCulture, $"{this.Path}: tensor {SafeTensorsHeader.Quote(entry.Name)} is a view of {entry.Count} elements spread over {extent}; save a copy of it instead"), ExitCode.Data);
         var window = new float[extent];
         this.ReadRun(entry, 0, window);
-        var place = new long[entry.Shape.Count];
-        for (var (rest, axis) = (from, place.Length - 1); axis >= 0; axis--)
-            (rest, place[axis]) = Math.DivRem(rest, entry.Shape[axis]);
-        for (var i = 0; i < target.Length; i++)
+        var (shape, steps, last) = (entry.Shape.ToArray(), strides.ToArray(), strides.Count - 1);
+        var place = new long[shape.Length];
+        for (var (rest, axis) = (from, last); axis >= 0; axis--)
+            (rest, place[axis]) = Math.DivRem(rest, shape[axis]);
+        for (var done = 0; done < target.Length;)
         {
             var at = 0L;
-            for (var axis = 0; axis < place.Length; axis++)
-                at += place[axis] * strides[axis];
-            target[i] = window[at];
-            for (var axis = place.Length - 1; axis >= 0 && ++place[axis] == entry.Shape[axis]; axis--)
-                place[axis] = 0;
+            for (var axis = 0; axis <= last; axis++)
+                at += place[axis] * steps[axis];
+            var row = target.Slice(done, (int)Math.Min(shape[last] - place[last], target.Length - done));
+            for (var i = 0; i < row.Length; i++, at += steps[last])
+                row[i] = window[at];
+            done += row.Length;
+            place[last] += row.Length;
+            for (var axis = last; axis > 0 && place[axis] == shape[axis]; axis--)
+                (place[axis], place[axis - 1]) = (0, place[axis - 1] + 1);
         }
     }
 }

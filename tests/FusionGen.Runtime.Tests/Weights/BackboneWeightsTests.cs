@@ -69,4 +69,16 @@ internal sealed class BackboneWeightsTests
         SafeTensors.Write(folder["w"], SafeTensorsTests.Pairs(("backbone.weight", ones(4, 12).to(ScalarType.Int64))));
         Assert.That(() => BackboneWeights.Load(network, folder["w"]), Throws.TypeOf<FusionException>().With.Message.Contains("must be floating point"));
     }
+
+    [TestCase(double.NaN)]
+    [TestCase(double.PositiveInfinity)]
+    [TestCase(1e300)]
+    public void Numbers_that_are_not_finite_in_float32_are_no_weights(double value)
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var network = new ToySupernet();
+        SafeTensors.Write(folder["w"], SafeTensorsTests.Pairs(("backbone.weight", full([4, 12], value, ScalarType.Float64))));
+        Assert.That(() => BackboneWeights.Load(network, folder["w"]), Throws.TypeOf<FusionException>().With.Message.Contains("backbone.weight holds numbers that are infinite or none"));
+    }
 }
