@@ -15,32 +15,33 @@ public static class Attention
     /// <param name="output">(b, rows, d), heads side by side.</param>
     /// <param name="logSumExp">(b, H, rows), for the backward pass; empty if there is none.</param>
     /// <param name="scratch">At least <see cref="AttentionShape.ForwardScratch"/> floats.</param>
-    public static void Forward(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> logSumExp, Span<float> scratch)
+    public static void Forward(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> logSumExp, Span<float> scratch) =>
+        OfHeads(shape, inputs, output, logSumExp, scratch, 0, shape.Samples * shape.Heads);
+
+    /// <summary>The attention of some heads: <paramref name="count"/> from the <paramref name="first"/> on, samples one after the other.</summary>
+    internal static void OfHeads(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> logSumExp, Span<float> scratch, int first, int count)
     {
         inputs.Check(shape);
         Check.Length(output, shape.Output);
         Check.LengthOrEmpty(logSumExp, shape.LogSumExp);
         Check.Room(scratch, shape.ForwardScratch);
         FillPrefixLogits(shape, inputs, scratch);
-        for (var sample = 0; sample < shape.Samples; sample++)
+        for (var at = first; at < first + count; at++)
         {
-            for (var index = 0; index < shape.Heads; index++)
+            var head = new Head(shape, inputs, at / shape.Heads, at % shape.Heads, 0, scratch);
+            var logits = scratch[..shape.Logits];
+            var factors = scratch.Slice(shape.Logits, shape.Queries);
+            head.Logits(logits);
+            Simd.Run(new ExponentialLoop
             {
-                var head = new Head(shape, inputs, sample, index, 0, scratch);
-                var logits = scratch[..shape.Logits];
-                var factors = scratch.Slice(shape.Logits, shape.Queries);
-                head.Logits(logits);
-                Simd.Run(new ExponentialLoop
-                {
-                    Columns = shape.Keys,
-                    Logits = logits,
-                    Factors = factors,
-                    LogSumExp = logSumExp.IsEmpty ? default : logSumExp.Slice(head.FirstRow, shape.Queries),
-                });
-                var target = output[head.OutputOffset..];
-                Gemm.Unchecked(shape.Queries, shape.Head, shape.Keys, new(logits, shape.Keys), head.Values, target, shape.Width, 1, 0);
-                Simd.Run(new ScaleLoop { Columns = shape.Head, Stride = shape.Width, Factors = factors, Target = target });
-            }
+                Columns = shape.Keys,
+                Logits = logits,
+                Factors = factors,
+                LogSumExp = logSumExp.IsEmpty ? default : logSumExp.Slice(head.FirstRow, shape.Queries),
+            });
+            var target = output[head.OutputOffset..];
+            Gemm.Unchecked(shape.Queries, shape.Head, shape.Keys, new(logits, shape.Keys), head.Values, target, shape.Width, 1, 0);
+            Simd.Run(new ScaleLoop { Columns = shape.Head, Stride = shape.Width, Factors = factors, Target = target });
         }
     }
 

@@ -8,7 +8,7 @@ namespace FusionGen.Static;
 /// <summary>
 /// Runs passes of a static program. A batch is cut into slices; workers take slices through the whole program, each in its own memory and
 /// with single-threaded products, without meeting; sums over images are added up slice by slice, so the result depends on the batch alone
-/// and not on how many workers there are or how they were timed.
+/// and not on how many workers there are or how they were timed. Workers beyond the number of slices join those who have one in a <see cref="Team"/>.
 /// </summary>
 internal sealed class StaticEngine : IDisposable
 {
@@ -17,6 +17,7 @@ internal sealed class StaticEngine : IDisposable
     private readonly List<Half> halves = [];
     private readonly Lock gate = new();
     private readonly List<Thread> threads = [];
+    private readonly List<Team> teams = [];
     private readonly SemaphoreSlim start = new(0);
     private readonly SemaphoreSlim done = new(0);
     private volatile bool isDisposed;
@@ -24,6 +25,7 @@ internal sealed class StaticEngine : IDisposable
     // The run in progress.
     private int running;
     private int slices;
+    private int members = 1;
     private int next;
     private int pending;
     private ExceptionDispatchInfo? failure;
@@ -108,7 +110,8 @@ internal sealed class StaticEngine : IDisposable
     {
         this.next = -1;
         this.failure = null;
-        var helpers = Math.Min(this.workers.Length, this.slices) - 1;
+        this.Gather(Math.Max(1, this.workers.Length / this.slices));
+        var helpers = Math.Min(this.workers.Length, this.slices * this.members) - 1;
         while (this.threads.Count < helpers)
         {
             var worker = this.workers[this.threads.Count + 1];
@@ -123,6 +126,17 @@ internal sealed class StaticEngine : IDisposable
         if (helpers > 0)
             this.done.Wait();
         this.failure?.Throw();
+    }
+
+    private void Gather(int members)
+    {
+        if (this.members != members)
+            this.teams.Clear();
+        this.members = members;
+        while (members > 1 && this.teams.Count < this.slices)
+            this.teams.Add(new Team(members));
+        foreach (var team in this.teams)
+            team.Gather();
     }
 
     private void Serve(Worker worker)
@@ -142,13 +156,13 @@ internal sealed class StaticEngine : IDisposable
     {
         try
         {
-            for (var at = Interlocked.Increment(ref this.next); at < this.slices && this.failure is null; at = Interlocked.Increment(ref this.next))
+            if (this.members > 1)
             {
-                var half = this.halves[0];
-                for (var i = 1; i < this.running && at >= this.halves[i].FirstSlice; i++)
-                    half = this.halves[i];
-                this.RunSlice(half, at - half.FirstSlice, worker);
+                this.Join(worker);
+                return;
             }
+            for (var at = Interlocked.Increment(ref this.next); at < this.slices && this.failure is null; at = Interlocked.Increment(ref this.next))
+                this.RunSlice(at, worker);
         }
         catch (Exception error)
         {
@@ -156,8 +170,33 @@ internal sealed class StaticEngine : IDisposable
         }
     }
 
-    private void RunSlice(Half half, int at, Worker worker)
+    /// <summary>Takes a seat in one of the teams: the first of each leads.</summary>
+    private void Join(Worker worker)
     {
+        var (at, part) = Math.DivRem(Interlocked.Increment(ref this.next), this.members);
+        var team = this.teams[at];
+        if (part > 0)
+        {
+            team.Help(part, worker.Scratch);
+            return;
+        }
+        team.Lead();
+        try
+        {
+            this.RunSlice(at, worker);
+        }
+        finally
+        {
+            team.Dismiss();
+        }
+    }
+
+    private void RunSlice(int at, Worker worker)
+    {
+        var half = this.halves[0];
+        for (var i = 1; i < this.running && at >= this.halves[i].FirstSlice; i++)
+            half = this.halves[i];
+        at -= half.FirstSlice;
         var pass = half.Pass;
         var first = at * half.Slice;
         var count = Math.Min(half.Slice, pass.Batch - first);

@@ -111,7 +111,12 @@ public static class StaticOps
     public static void Scale(ReadOnlySpan<float> x, float factor, Span<float> y) => Elementwise.Scale(x, factor, y);
 
     /// <summary>y = f(x).</summary>
-    public static void Apply(Activation function, ReadOnlySpan<float> x, Span<float> y) => Activations.Forward(function, x, default, y);
+    public static void Apply(Activation function, ReadOnlySpan<float> x, Span<float> y)
+    {
+        var partition = new ActivationPartition { Function = function, X = x, Y = y };
+        // An exponential and what goes with it costs about as much as 32 multiply-adds of a product.
+        Share(ref partition, 32L * x.Length, default);
+    }
 
     /// <summary>dx = f′(x) ⊙ dy.</summary>
     public static void ApplyGradient(Activation function, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dx) => Activations.Backward(function, x, default, dy, dx);
@@ -187,8 +192,17 @@ public static class StaticOps
     /// <param name="asking">How many of the first rows ask.</param>
     public static void Attention(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
-        Span<float> scratch, int images, int rows, int width, int heads, int asking) => Kernels.Attention.Forward(
-            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight, bias), y, normalisers, scratch);
+        Span<float> scratch, int images, int rows, int width, int heads, int asking)
+    {
+        var partition = new AttentionPartition
+        {
+            Shape = new(images, rows, width, heads, prefix.Length / (2 * width), asking),
+            Inputs = new(qkv, prefix, logWeight, bias),
+            Output = y,
+            Normalisers = normalisers,
+        };
+        Share(ref partition, 2L * images * partition.Shape.Queries * partition.Shape.Keys * width, scratch);
+    }
 
     /// <summary>Gradients of <see cref="Attention"/>; <paramref name="dPrefix"/>, <paramref name="dLogWeight"/> and <paramref name="dBias"/> are summed over the images.</summary>
     public static void AttentionGradient(
@@ -333,8 +347,32 @@ public static class StaticOps
     private static ReadOnlySpan<float> Shorter(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => a.Length >= b.Length ? b : a;
 
     private static void Product(
-        bool transposeA, bool transposeB, int m, int n, int k, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> residual, Span<float> c, ReadOnlySpan<float> bias = default) =>
-        Gemm.Multiply(m, n, k, new MatrixView(a, transposeA ? m : k, transposeA), new MatrixView(b, transposeB ? k : n, transposeB), c, n, 1, residual.IsEmpty ? 0 : 1, bias, residual);
+        bool transposeA, bool transposeB, int m, int n, int k, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> residual, Span<float> c, ReadOnlySpan<float> bias = default)
+    {
+        var partition = new ProductPartition
+        {
+            M = m,
+            N = n,
+            K = k,
+            A = new(a, transposeA ? m : k, transposeA),
+            B = b,
+            TransposeB = transposeB,
+            Residual = residual,
+            Bias = bias,
+            C = c,
+        };
+        Share(ref partition, (long)m * n * k, default);
+    }
+
+    /// <summary>Does an operation, with the team's help where it is worth it.</summary>
+    private static void Share<T>(scoped ref T operation, long multiplyAdds, Span<float> scratch)
+        where T : struct, IPartition, allows ref struct
+    {
+        if (Partitions.IsWorthwhile(multiplyAdds))
+            Team.Run(ref operation, scratch);
+        else
+            operation.Run(0, 1, scratch);
+    }
 
     private static int Offset(int window, int i, int j)
     {

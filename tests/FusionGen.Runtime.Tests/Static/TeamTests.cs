@@ -1,0 +1,117 @@
+using FusionGen.Static;
+
+namespace FusionGen.Runtime.Tests.Static;
+
+/// <summary>Threads that share the operations of one slice.</summary>
+[TestFixture]
+public sealed class TeamTests
+{
+    /// <summary>Parts are apart and leave nothing out.</summary>
+    [TestCase(1, 3, 64)]
+    [TestCase(65, 2, 64)]
+    [TestCase(768, 5, 64)]
+    [TestCase(3, 2, 1)]
+    [TestCase(0, 2, 1)]
+    public void Parts_cover_everything_once(int count, int parts, int grain)
+    {
+        var next = 0;
+        for (var part = 0; part < parts; part++)
+        {
+            var (from, length) = Partitions.Of(count, part, parts, grain);
+            Assert.That(length, Is.Zero.Or.GreaterThan(0));
+            if (length == 0)
+                continue;
+            Assert.That(from, Is.EqualTo(next));
+            next += length;
+        }
+        Assert.That(next, Is.EqualTo(count));
+    }
+
+    /// <summary>Every member does its part of every operation, in its own scratch, before the next begins.</summary>
+    [Test]
+    public void Every_part_of_every_operation_is_done_once()
+    {
+        const int members = 3;
+        const int operations = 500;
+        var team = new Team(members);
+        team.Gather();
+        var helpers = Help(team, members);
+        team.Lead();
+        var counts = new int[members];
+        for (var i = 0; i < operations; i++)
+        {
+            var operation = new Counting { Counts = counts };
+            Team.Run(ref operation, new float[members + 1].AsSpan(0, 1));
+            Assert.That(counts, Is.All.EqualTo(i + 1));
+        }
+        team.Dismiss();
+        foreach (var helper in helpers)
+            helper.Join();
+    }
+
+    /// <summary>What goes wrong in a helper's part reaches the leader, and the helpers still go home.</summary>
+    [Test]
+    public void A_helpers_failure_is_the_leaders()
+    {
+        var team = new Team(2);
+        team.Gather();
+        var helpers = Help(team, 2);
+        team.Lead();
+        var operation = default(Failing);
+        var message = "";
+        try
+        {
+            Team.Run(ref operation, default);
+        }
+        catch (InvalidOperationException error)
+        {
+            message = error.Message;
+        }
+        finally
+        {
+            team.Dismiss();
+        }
+        foreach (var helper in helpers)
+            helper.Join();
+        Assert.That(message, Is.EqualTo("part 1"));
+    }
+
+    /// <summary>Who leads no team works alone.</summary>
+    [Test]
+    public void Without_a_team_one_thread_does_all()
+    {
+        var counts = new int[1];
+        var operation = new Counting { Counts = counts };
+        Team.Run(ref operation, default);
+        Assert.That(counts[0], Is.EqualTo(1));
+    }
+
+    private static List<Thread> Help(Team team, int members)
+    {
+        var helpers = Enumerable.Range(1, members - 1).Select(part => new Thread(() => team.Help(part, new float[part + 1]))).ToList();
+        foreach (var helper in helpers)
+            helper.Start();
+        return helpers;
+    }
+
+    private ref struct Counting : IPartition
+    {
+        public Span<int> Counts;
+
+        public readonly void Run(int part, int parts, Span<float> scratch)
+        {
+            Assert.That(parts, Is.EqualTo(this.Counts.Length));
+            Assert.That(parts == 1 || scratch.Length == part + 1, "its own scratch");
+            this.Counts[part]++;
+        }
+    }
+
+    private struct Failing : IPartition
+    {
+        public readonly void Run(int part, int parts, Span<float> scratch)
+        {
+            if (part == 1)
+                throw new InvalidOperationException("part 1");
+        }
+    }
+}
