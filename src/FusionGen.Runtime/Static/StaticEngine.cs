@@ -177,7 +177,7 @@ internal sealed class StaticEngine : IDisposable
         var team = this.teams[at];
         if (part > 0)
         {
-            team.Help(part, worker.Scratch);
+            team.Help(worker.Scratch);
             return;
         }
         team.Lead();

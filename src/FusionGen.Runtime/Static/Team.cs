@@ -15,23 +15,27 @@ internal interface IPartition
 
 /// <summary>
 /// Workers who share a slice, where a batch has fewer slices than there are workers (one image to predict): one leads through the program, the
-/// others help with its large operations. Every number is computed as one thread alone would, so who helped changes nothing.
+/// others help with its large operations. Whoever is free takes the next part, so a leader whose helpers have no processor does all of it and
+/// waits for nobody. Every number is computed as one thread alone would, so who helped changes nothing.
 /// </summary>
 internal sealed unsafe class Team
 {
+    // The operation's number, and in the lower half how many of its parts are taken.
+    private const int NumberShift = 32;
+
     [ThreadStatic]
     private static Team? led;
 
-    private readonly int members;
+    private readonly int parts;
     private delegate*<void*, int, int, Span<float>, void> run;
     private void* operation;
-    private int turn;
+    private long taken;
     private int pending;
-    private bool isOver;
+    private volatile bool isOver;
     private ExceptionDispatchInfo? failure;
 
     /// <summary>A team of so many threads, the leader's included.</summary>
-    public Team(int members) => this.members = members;
+    public Team(int members) => this.parts = 2 * members;
 
     /// <summary>Does an operation with the team that the calling thread leads; alone if it leads none.</summary>
     public static void Run<T>(scoped ref T operation, Span<float> scratch)
@@ -46,7 +50,7 @@ internal sealed unsafe class Team
     /// <summary>Makes the team ready for another slice, before anyone leads or helps.</summary>
     public void Gather()
     {
-        this.turn = 0;
+        this.taken = this.parts;
         this.isOver = false;
         this.failure = null;
     }
@@ -59,52 +63,58 @@ internal sealed unsafe class Team
     {
         led = null;
         this.isOver = true;
-        Volatile.Write(ref this.turn, this.turn + 1);
     }
 
     /// <summary>Helps until the leader is done.</summary>
-    /// <param name="part">Which part of every operation to do, from 1.</param>
     /// <param name="scratch">The thread's own.</param>
-    public void Help(int part, Span<float> scratch)
+    public void Help(Span<float> scratch)
     {
-        for (var seen = 0; ; seen++)
+        var wait = default(SpinWait);
+        while (!this.isOver)
         {
-            var wait = default(SpinWait);
-            while (Volatile.Read(ref this.turn) == seen)
+            if (this.TryPart(scratch))
+                wait.Reset();
+            else
                 wait.SpinOnce(sleep1Threshold: -1);
-            if (this.isOver)
-                return;
-            try
-            {
-                this.run(this.operation, part, this.members, scratch);
-            }
-            catch (Exception error)
-            {
-                Interlocked.CompareExchange(ref this.failure, ExceptionDispatchInfo.Capture(error), null);
-            }
-            Interlocked.Decrement(ref this.pending);
         }
     }
 
     private void Share<T>(scoped ref T operation, Span<float> scratch)
         where T : struct, IPartition, allows ref struct
     {
-        // The operation lies on the leader's stack, who does not return before all have done their parts.
+        // The operation lies on the leader's stack, who does not return before all parts are done.
         this.operation = Unsafe.AsPointer(ref operation);
         this.run = &Part<T>;
-        this.pending = this.members - 1;
-        Volatile.Write(ref this.turn, this.turn + 1);
+        this.pending = this.parts;
+        Interlocked.Exchange(ref this.taken, ((this.taken >> NumberShift) + 1) << NumberShift);
+        while (this.TryPart(scratch))
+        {
+        }
+        var wait = default(SpinWait);
+        while (Volatile.Read(ref this.pending) > 0)
+            wait.SpinOnce(sleep1Threshold: -1);
+        this.failure?.Throw();
+    }
+
+    /// <summary>Takes the next part and does it; false if none is left.</summary>
+    private bool TryPart(Span<float> scratch)
+    {
+        if ((uint)Volatile.Read(ref this.taken) >= (uint)this.parts)
+            return false;
+        // Whatever operation the part is of now: it cannot end before the part is done.
+        var part = (uint)Interlocked.Increment(ref this.taken) - 1;
+        if (part >= (uint)this.parts)
+            return false;
         try
         {
-            operation.Run(0, this.members, scratch);
+            this.run(this.operation, (int)part, this.parts, scratch);
         }
-        finally
+        catch (Exception error)
         {
-            var wait = default(SpinWait);
-            while (Volatile.Read(ref this.pending) > 0)
-                wait.SpinOnce(sleep1Threshold: -1);
+            Interlocked.CompareExchange(ref this.failure, ExceptionDispatchInfo.Capture(error), null);
         }
-        this.failure?.Throw();
+        Interlocked.Decrement(ref this.pending);
+        return true;
     }
 
     private static void Part<T>(void* operation, int part, int parts, Span<float> scratch)
