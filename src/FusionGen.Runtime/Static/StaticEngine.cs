@@ -99,9 +99,13 @@ internal sealed class StaticEngine : IDisposable
         foreach (var worker in this.workers)
             worker.Make(half.Slice * this.Program.SampleElements);
         var frame = Frame(half, 0, 0, this.workers[0], default, default);
-        if (half.HasShared(frame))
+        var parameters = half.DigestOf(frame);
+        if (parameters is not null && parameters == half.SharedOf)
             return;
+        // Until it is there, what is shared is nobody's.
+        half.SharedOf = null;
         this.Program.RunShared(frame);
+        half.SharedOf = parameters;
         this.SharedRuns++;
     }
 
@@ -243,7 +247,6 @@ internal sealed class StaticEngine : IDisposable
     {
         private readonly StaticMemory shared = new(program.SharedElements);
         private StaticMemory partials = new(0);
-        private ulong? shares;
         private float[] seed = [];
         private int classes;
 
@@ -263,15 +266,14 @@ internal sealed class StaticEngine : IDisposable
 
         public long Elements => (long)this.shared.Elements + this.partials.Elements;
 
-        /// <summary>Whether what depends on parameters only is there already, from an earlier pass at the same ones.</summary>
-        public bool HasShared(in StaticFrame frame)
+        /// <summary>The parameters whose shared values are there already; null for none.</summary>
+        public ulong? SharedOf { get; set; }
+
+        /// <summary>What a pass's parameters are known again by; null for a program that expects other ones every time.</summary>
+        public ulong? DigestOf(in StaticFrame frame)
         {
             var digest = default(SharedDigest);
-            if (!program.ReadShared(frame, ref digest))
-                return false;
-            var isSame = this.shares == digest.Value;
-            this.shares = digest.Value;
-            return isSame;
+            return program.ReadShared(frame, ref digest) ? digest.Value : null;
         }
 
         public Span<float> Partial(int slice) => this.partials.Span.Slice(slice * (int)program.PartialElements, (int)program.PartialElements);
