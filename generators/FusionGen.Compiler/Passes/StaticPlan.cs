@@ -94,7 +94,7 @@ public sealed class StaticPlan
             this.Schedule(value);
         var buffers = this.Lifetimes();
         this.SampleElements = Arrange(buffers.Where(buffer => buffer.Phase == Phase.Sample));
-        this.SharedElements = Append(buffers.Where(buffer => buffer.Phase is Phase.Shared or Phase.Finish));
+        this.SharedElements = Arrange(buffers.Where(buffer => buffer.Phase is Phase.Shared or Phase.Finish));
         this.PartialElements = Append(buffers.Where(buffer => buffer.Phase == Phase.Partial));
     }
 
@@ -336,13 +336,14 @@ public sealed class StaticPlan
         }
     }
 
-    /// <summary>When each buffer is written first and read last.</summary>
+    /// <summary>When each buffer is written first and read last, by the order in which phases run.</summary>
     private List<StaticBuffer> Lifetimes()
     {
         var buffers = new List<StaticBuffer>();
-        for (var i = 0; i < this.instructions.Count; i++)
+        var count = this.instructions.Count;
+        foreach (var (instruction, position) in this.instructions.Select((instruction, position) => (instruction, position)))
         {
-            var instruction = this.instructions[i];
+            var i = instruction.Phase switch { Phase.Shared => position, Phase.Finish => (2 * count) + position, _ => count + position };
             foreach (var input in instruction.Inputs)
                 Touch(input);
             Touch(instruction.Result);
@@ -356,11 +357,9 @@ public sealed class StaticPlan
                 if (place?.Buffer is not { } buffer)
                     return;
                 if (buffer.Last < 0)
-                {
                     buffers.Add(buffer);
-                    buffer.First = i;
-                }
-                buffer.Last = i;
+                buffer.First = Math.Min(buffer.First, i);
+                buffer.Last = Math.Max(buffer.Last, i);
             }
         }
         foreach (var result in this.results)
