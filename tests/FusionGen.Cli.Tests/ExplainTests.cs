@@ -33,6 +33,30 @@ internal sealed class ExplainTests
         });
     }
 
+    /// <summary>The averages that are published for VPT-deep, both ways of averaging, from the graph of each task's own spec (METHOD §2.2).</summary>
+    [Test]
+    public void Published_averages_come_out_of_the_tasks()
+    {
+        var result = CommandLine.Run("explain", Path.Combine(TestContext.CurrentContext.TestDirectory, "specs", "vpt-deep.fusion.yaml"), "--tasks", "vpt-deep");
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        Assert.Multiple(() =>
+        {
+            Assert.That(result.Output, Does.Contain("mean of the four groups: 0.7331 %; mean of the 24 tasks: 0.7495 %"));
+            Assert.That(result.Output, Does.Contain("without head: 561,691 parameters"));
+            Assert.That(result.Output, Does.Match(@"DMLab\s+Structured\s+6\s+100\s+921,600\s+4,614\s+1\.068 %"));
+            Assert.That(result.Output, Does.Match(@"Natural, 7 tasks.*0\.2345 %").And.Match(@"FGVC, 5 tasks.*0\.9788 %"));
+        });
+    }
+
+    [Test]
+    public void A_task_table_needs_a_policy_where_there_is_a_choice()
+    {
+        using var project = new TinyProject();
+        var result = CommandLine.Run("explain", project.Spec, "--tasks", "classes");
+        Assert.That((result.Code, result.Errors), Is.EqualTo(((int)ExitCode.Spec, result.Errors)));
+        Assert.That(result.Errors, Does.Contain("--policy"));
+    }
+
     [Test]
     public void The_graph_lists_shapes_and_what_differs_between_images()
     {

@@ -17,6 +17,7 @@ internal sealed class ExplainCommand : ToolCommand
     private readonly Option<string[]> overrides;
     private readonly Option<bool> graph;
     private readonly Option<string?> network;
+    private readonly Option<string?> tasks;
 
     public ExplainCommand()
         : base(
@@ -25,7 +26,8 @@ internal sealed class ExplainCommand : ToolCommand
             "of the supernet, of the same operator in all layers, and of the found policy. Nothing is trained, no weights are read.",
             "fusiongen explain specs/sprites.fusion.yaml",
             "fusiongen explain specs/sprites.fusion.yaml --set prompts.tokens=10",
-            "fusiongen explain specs/sprites.fusion.yaml --graph --network model")
+            "fusiongen explain specs/sprites.fusion.yaml --graph --network model",
+            "fusiongen explain specs/vpt-deep.fusion.yaml --tasks vpt-deep")
     {
         this.spec = this.Takes(CommonOptions.Spec());
         this.policy = this.Takes(CommonOptions.Policy());
@@ -33,6 +35,8 @@ internal sealed class ExplainCommand : ToolCommand
         this.graph = this.Takes(new Option<bool>("--graph") { Description = "Print every value of the graph: shape, whether it differs between images, and cost." });
         this.network = this.Takes(new Option<string?>("--network") { Description = "The network whose graph to print; the found model, else the supernet.", HelpName = "backbone|supernet|model" });
         this.network.AcceptOnlyFromAmong("backbone", "supernet", "model");
+        this.tasks = this.Takes(new Option<string?>("--tasks") { Description = "Tuned parameters for each of the 24 tasks of VTAB-1k and FGVC, and their averages: with each task's classes alone, or also with what a method publishes for it.", HelpName = string.Join('|', TaskTable.Choices) });
+        this.tasks.AcceptOnlyFromAmong([.. TaskTable.Choices]);
     }
 
     public override ExitCode Run(Invocation invocation)
@@ -40,6 +44,11 @@ internal sealed class ExplainCommand : ToolCommand
         var terminal = invocation.Terminal;
         var file = SpecFile.Load(invocation.Get(this.spec), invocation.Get(this.overrides), terminal);
         var policy = file.Policy(invocation.Get(this.policy), terminal);
+        if (invocation.Get(this.tasks) is { } setting)
+        {
+            TaskTable.Write(terminal, file, policy, setting);
+            return ExitCode.Ok;
+        }
         var networks = file.Networks(policy, terminal);
         if (invocation.Get(this.graph))
         {

@@ -57,6 +57,10 @@ internal sealed class SpecFile
         return new SpecFile(path, text, result.Document!, result.Positions);
     }
 
+    /// <summary>The same spec with further overrides.</summary>
+    /// <exception cref="DiagnosticsException">One of them is not legal.</exception>
+    public SpecFile With(IReadOnlyList<string> overrides, Terminal terminal) => Parse(this.Path, Override(this.Text, overrides), terminal);
+
     /// <summary>Reads a policy of this spec.</summary>
     /// <param name="path">The file; null for the one beside the spec, which may be missing.</param>
     /// <param name="terminal">Hears warnings.</param>

@@ -14,6 +14,11 @@ internal static class Uniform
         return layers.Count == 0 ? [] : layers[0].Candidates.Where(name => layers.TrueForAll(layer => layer.Candidates.Contains(name)));
     }
 
+    /// <summary>The policy of a spec that leaves no choice; null where some layer has two candidates, or none has any.</summary>
+    public static PolicyDocument? Only(SpecDocument spec) => spec.Layers.Any(layer => layer.Candidates.Count > 1) || spec.Layers.All(layer => layer.Candidates.Count == 0)
+        ? null
+        : new(spec.Model, SpecHash.Of(spec), spec.Layers.Select(layer => layer.Candidates.Count == 0 ? "" : layer.Candidates[0]).ToEquatableArray());
+
     /// <summary>The operator in every layer that has candidates.</summary>
     public static PolicyDocument Policy(SpecDocument spec, string name) =>
         new(spec.Model, SpecHash.Of(spec), spec.Layers.Select(layer => layer.Candidates.Count == 0 ? "" : name).ToEquatableArray());
