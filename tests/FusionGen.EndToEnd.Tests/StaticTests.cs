@@ -49,7 +49,7 @@ public sealed class StaticTests
 
     /// <summary>The memory a step takes is what the compiler said, to the byte, at any batch.</summary>
     [Test]
-    public void Memory_is_as_planned([Values(1, 5, 32)] int batch)
+    public void Memory_is_as_planned([Values(1, 2, 5, 32)] int batch)
     {
         var spec = Specs.Tiny();
         using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
@@ -83,6 +83,7 @@ public sealed class StaticTests
             }
         }
         Run(5);
+        Assert.That(network.Training!.Bytes, Is.EqualTo(network.Training.Program.PeakBytes(9, network.Training.Workers, passes: order == SearchOrder.SecondFd ? 2 : 1)), "as planned");
         var (taken, own) = (StaticMemory.Taken, GC.GetAllocatedBytesForCurrentThread());
         Run(10);
         Assert.That(GC.GetAllocatedBytesForCurrentThread(), Is.EqualTo(own), "on the thread that steps");

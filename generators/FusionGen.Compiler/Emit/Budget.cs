@@ -18,7 +18,7 @@ internal static class Budget
         var network = networks.Supernet ?? networks.Backbone;
         if (spec.Budget.Memory == 0)
             yield break;
-        var peak = networks.Plan(network, isTraining: true).PeakBytes(networks.Batch);
+        var peak = networks.Plan(network, isTraining: true).PeakBytes(networks.Batch, networks.PassesOf(network));
         var bytes = networks.ParameterBytes + peak;
         if (bytes > spec.Budget.Memory)
         {

@@ -60,7 +60,7 @@ internal static class PlanCode
         code.Doc($"Bytes of {what} at a batch: parameters{(isTraining ? ", their gradients and moments" : "")} and the static program's memory, at most, which is with a worker for every slice of the batch.");
         code.Line(
             $"public static long {name}(int batch) => {Text.Invariant(parameters)} + " +
-            $"StaticProgram.PeakBytes({Text.Invariant(plan.SharedElements)}, {Text.Invariant(plan.PartialElements)}, {Text.Invariant(plan.SampleElements)}, {Text.Invariant(plan.ScratchElements)}, batch);");
+            $"StaticProgram.PeakBytes({Text.Invariant(plan.SharedElements)}, {Text.Invariant(plan.PartialElements)}, {Text.Invariant(plan.SampleElements)}, {Text.Invariant(plan.ScratchElements)}, batch, {Text.Invariant(isTraining ? networks.PassesOf(network) : 1)});");
         code.Line();
     }
 

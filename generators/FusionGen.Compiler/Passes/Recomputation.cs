@@ -21,11 +21,12 @@ public static class Recomputations
     /// <summary>The least recomputation at which a step's memory fits; the most where none does.</summary>
     /// <param name="network">The network.</param>
     /// <param name="batch">Images of a step.</param>
+    /// <param name="passes">Passes that run at once.</param>
     /// <param name="bytes">Bytes that the step may take; 0 for any number.</param>
-    public static Differentiation Within(Network network, int batch, long bytes)
+    public static Differentiation Within(Network network, int batch, int passes, long bytes)
     {
         var step = Differentiation.Of(network);
-        for (var more = Recomputation.Norms; more <= Recomputation.NormsAndActivations && bytes > 0 && StaticPlan.Of(step).PeakBytes(batch) > bytes; more++)
+        for (var more = Recomputation.Norms; more <= Recomputation.NormsAndActivations && bytes > 0 && StaticPlan.Of(step).PeakBytes(batch, passes) > bytes; more++)
             step = Differentiation.Of(Rewriter.Run(network).Network, more);
         return step;
     }

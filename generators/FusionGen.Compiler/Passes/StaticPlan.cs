@@ -128,15 +128,15 @@ public sealed class StaticPlan
     /// <summary>Slices of a batch.</summary>
     public static int SlicesOf(int batch) => (batch + SliceOf(batch) - 1) / SliceOf(batch);
 
-    /// <summary>Bytes of everything but parameters and images, at a batch and a number of workers.</summary>
-    public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch, int workers) =>
-        sizeof(float) * (shared + (SlicesOf(batch) * partial) + (workers * ((SliceOf(batch) * sample) + scratch)));
+    /// <summary>Bytes of everything but parameters and images, at a batch, a number of workers and of passes that run at once.</summary>
+    public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch, int workers, int passes) =>
+        sizeof(float) * ((passes * (shared + (SlicesOf(batch) * partial))) + (Math.Min(workers, passes * SlicesOf(batch)) * SliceOf(batch) * sample) + (workers * scratch));
 
-    /// <summary>Bytes of everything but parameters and images, at a batch and a number of workers.</summary>
-    public long PeakBytes(int batch, int workers) => PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers);
+    /// <summary>Bytes of everything but parameters and images, at a batch, a number of workers and of passes that run at once.</summary>
+    public long PeakBytes(int batch, int workers, int passes) => PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers, passes);
 
     /// <summary>The same where every slice has a worker of its own: the most it can be.</summary>
-    public long PeakBytes(int batch) => this.PeakBytes(batch, SlicesOf(batch));
+    public long PeakBytes(int batch, int passes = 1) => this.PeakBytes(batch, passes * SlicesOf(batch), passes);
 
     /// <summary>Plans the forward pass.</summary>
     public static StaticPlan Of(Network network) => new(network.Values, [network.Logits, network.Features]);

@@ -136,7 +136,7 @@ internal sealed class ExplainCommand : ToolCommand
                 Numbers.Percent(network.Macs / (double)networks.Backbone.Macs),
                 Numbers.Bytes(network.ActivationBytes),
                 Numbers.Bytes(networks.ParameterBytes + (batch * network.ActivationBytes)),
-                Numbers.Bytes(networks.ParameterBytes + networks.Plan(network, isTraining: true).PeakBytes(batch, Environment.ProcessorCount)));
+                Numbers.Bytes(networks.ParameterBytes + networks.Plan(network, isTraining: true).PeakBytes(batch, Environment.ProcessorCount, networks.PassesOf(network))));
         }
     }
 

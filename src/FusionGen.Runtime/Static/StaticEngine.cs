@@ -13,7 +13,9 @@ namespace FusionGen.Static;
 internal sealed class StaticEngine : IDisposable
 {
     private readonly FusionNetwork network;
-    private readonly Worker[] workers;
+    // Of each seat that a worker takes in a run: what calls need for themselves, and a slice's values; a team has one slice.
+    private readonly StaticMemory[] scratch;
+    private readonly StaticMemory[] samples;
     private readonly List<Half> halves = [];
     private readonly Lock gate = new();
     private readonly List<Thread> threads = [];
@@ -26,6 +28,7 @@ internal sealed class StaticEngine : IDisposable
     private int running;
     private int slices;
     private int members = 1;
+    private int seats;
     private int next;
     private int pending;
     private ExceptionDispatchInfo? failure;
@@ -37,19 +40,19 @@ internal sealed class StaticEngine : IDisposable
     public StaticEngine(StaticProgram program, FusionNetwork network, int workers = 0)
     {
         (this.Program, this.network) = (program, network);
-        this.workers = new Worker[workers > 0 ? workers : get_num_threads()];
-        for (var i = 0; i < this.workers.Length; i++)
-            this.workers[i] = new Worker(program.ScratchElements);
+        this.Workers = workers > 0 ? workers : get_num_threads();
+        this.scratch = [.. Enumerable.Range(0, this.Workers).Select(_ => new StaticMemory(program.ScratchElements))];
+        this.samples = [.. this.scratch.Select(_ => new StaticMemory(0))];
     }
 
     /// <summary>How many threads take slices.</summary>
-    public int Workers => this.workers.Length;
+    public int Workers { get; }
 
     /// <summary>How often what depends on parameters only was computed.</summary>
     public int SharedRuns { get; private set; }
 
     /// <summary>Bytes of all memory it has taken.</summary>
-    public long Bytes => sizeof(float) * (this.halves.Sum(half => half.Elements) + this.workers.Sum(worker => worker.Elements));
+    public long Bytes => sizeof(float) * (this.halves.Sum(half => half.Elements) + this.scratch.Concat(this.samples).Sum(memory => (long)memory.Elements));
 
     /// <summary>What it runs.</summary>
     public StaticProgram Program { get; }
@@ -85,8 +88,8 @@ internal sealed class StaticEngine : IDisposable
         this.done.Dispose();
         foreach (var half in this.halves)
             half.Dispose();
-        foreach (var worker in this.workers)
-            worker.Dispose();
+        foreach (var memory in this.scratch.Concat(this.samples))
+            memory.Dispose();
     }
 
     private void Prepare(StaticPass pass)
@@ -96,9 +99,9 @@ internal sealed class StaticEngine : IDisposable
         var half = this.halves[this.running++];
         half.Begin(pass, this.slices);
         this.slices += half.Slices;
-        foreach (var worker in this.workers)
-            worker.Make(half.Slice * this.Program.SampleElements);
-        var frame = Frame(half, 0, 0, this.workers[0], default, default);
+        for (var i = 0; i < Math.Min(this.Workers, this.slices); i++)
+            this.samples[i] = this.samples[i].OrLarger(half.Slice * this.Program.SampleElements);
+        var frame = this.Frame(half);
         var parameters = half.DigestOf(frame);
         if (parameters is not null && parameters == half.SharedOf)
             return;
@@ -112,21 +115,21 @@ internal sealed class StaticEngine : IDisposable
     /// <summary>Every slice through forward and, with labels, backward pass; this thread is a worker too.</summary>
     private void RunSlices()
     {
+        this.seats = -1;
         this.next = -1;
         this.failure = null;
-        this.Gather(Math.Max(1, this.workers.Length / this.slices));
-        var helpers = Math.Min(this.workers.Length, this.slices * this.members) - 1;
+        this.Gather(Math.Max(1, this.Workers / this.slices));
+        var helpers = Math.Min(this.Workers, this.slices * this.members) - 1;
         while (this.threads.Count < helpers)
         {
-            var worker = this.workers[this.threads.Count + 1];
-            var thread = new Thread(() => this.Serve(worker)) { IsBackground = true, Name = "static engine" };
+            var thread = new Thread(this.Serve) { IsBackground = true, Name = "static engine" };
             this.threads.Add(thread);
             thread.Start();
         }
         this.pending = helpers;
         if (helpers > 0)
             this.start.Release(helpers);
-        this.Work(this.workers[0]);
+        this.Work();
         if (helpers > 0)
             this.done.Wait();
         this.failure?.Throw();
@@ -143,30 +146,32 @@ internal sealed class StaticEngine : IDisposable
             team.Gather();
     }
 
-    private void Serve(Worker worker)
+    private void Serve()
     {
         while (true)
         {
             this.start.Wait();
             if (this.isDisposed)
                 return;
-            this.Work(worker);
+            this.Work();
             if (Interlocked.Decrement(ref this.pending) == 0)
                 this.done.Release();
         }
     }
 
-    private void Work(Worker worker)
+    private void Work()
     {
         try
         {
+            // Any of the threads may be the one that wakes, so they have nothing of their own.
+            var seat = Interlocked.Increment(ref this.seats);
             if (this.members > 1)
             {
-                this.Join(worker);
+                this.Join(seat);
                 return;
             }
             for (var at = Interlocked.Increment(ref this.next); at < this.slices && this.failure is null; at = Interlocked.Increment(ref this.next))
-                this.RunSlice(at, worker);
+                this.RunSlice(at, this.samples[seat].Span, this.scratch[seat].Span);
         }
         catch (Exception error)
         {
@@ -175,19 +180,19 @@ internal sealed class StaticEngine : IDisposable
     }
 
     /// <summary>Takes a seat in one of the teams: the first of each leads.</summary>
-    private void Join(Worker worker)
+    private void Join(int seat)
     {
-        var (at, part) = Math.DivRem(Interlocked.Increment(ref this.next), this.members);
+        var (at, part) = Math.DivRem(seat, this.members);
         var team = this.teams[at];
         if (part > 0)
         {
-            team.Help(worker.Scratch);
+            team.Help(this.scratch[seat].Span);
             return;
         }
         team.Lead();
         try
         {
-            this.RunSlice(at, worker);
+            this.RunSlice(at, this.samples[at].Span, this.scratch[seat].Span);
         }
         finally
         {
@@ -195,7 +200,7 @@ internal sealed class StaticEngine : IDisposable
         }
     }
 
-    private void RunSlice(int at, Worker worker)
+    private void RunSlice(int at, Span<float> sample, Span<float> scratch)
     {
         var half = this.halves[0];
         for (var i = 1; i < this.running && at >= this.halves[i].FirstSlice; i++)
@@ -205,7 +210,7 @@ internal sealed class StaticEngine : IDisposable
         var first = at * half.Slice;
         var count = Math.Min(half.Slice, pass.Batch - first);
         var seed = half.Seed(first, count);
-        var frame = Frame(half, count, at, worker, pass.Images(first, count), seed);
+        var frame = new StaticFrame(count, pass.Operands, half.Shared, half.Partial(at), sample, scratch, pass.Images(first, count), seed);
         this.Program.RunForward(frame);
         var logits = pass.LogitsOf(first, count);
         frame.Sample(this.Program.Logits.Offset, this.Program.Logits.Length).CopyTo(logits);
@@ -230,7 +235,7 @@ internal sealed class StaticEngine : IDisposable
             loss += half.Losses[i];
             correct += half.Correct[i];
         }
-        this.Program.RunFinish(Frame(half, 0, 0, this.workers[0], default, default));
+        this.Program.RunFinish(this.Frame(half));
         half.Pass.Take(loss / half.Pass.Batch, correct);
         for (var i = 0; i < this.Program.Gradients.Count; i++)
         {
@@ -239,8 +244,8 @@ internal sealed class StaticEngine : IDisposable
         }
     }
 
-    private static StaticFrame Frame(Half half, int images, int slice, Worker worker, ReadOnlySpan<float> input, Span<float> seed) => new(
-        images, half.Pass.Operands, half.Shared, half.Partial(slice), worker.Sample, worker.Scratch, input, seed);
+    /// <summary>What is done once a step, before or after the images, sees of memory.</summary>
+    private StaticFrame Frame(Half half) => new(0, half.Pass.Operands, half.Shared, half.Partial(0), default, this.scratch[0].Span, default, default);
 
     /// <summary>The memory of one of the passes that run at once.</summary>
     private sealed class Half(StaticProgram program) : IDisposable
@@ -291,42 +296,13 @@ internal sealed class StaticEngine : IDisposable
                 this.seed = new float[pass.Batch * this.classes];
             if (this.Losses.Length < this.Slices)
                 (this.Losses, this.Correct) = (new double[this.Slices], new int[this.Slices]);
-            if (this.partials.Elements >= this.Slices * program.PartialElements)
-                return;
-            this.partials.Dispose();
-            this.partials = new StaticMemory(this.Slices * program.PartialElements);
+            this.partials = this.partials.OrLarger(this.Slices * program.PartialElements);
         }
 
         public void Dispose()
         {
             this.shared.Dispose();
             this.partials.Dispose();
-        }
-    }
-
-    private sealed class Worker(long scratch) : IDisposable
-    {
-        private readonly StaticMemory scratch = new(scratch);
-        private StaticMemory sample = new(0);
-
-        public Span<float> Sample => this.sample.Span;
-
-        public Span<float> Scratch => this.scratch.Span;
-
-        public long Elements => (long)this.sample.Elements + this.scratch.Elements;
-
-        public void Make(long elements)
-        {
-            if (this.sample.Elements >= elements)
-                return;
-            this.sample.Dispose();
-            this.sample = new StaticMemory(elements);
-        }
-
-        public void Dispose()
-        {
-            this.scratch.Dispose();
-            this.sample.Dispose();
         }
     }
 }

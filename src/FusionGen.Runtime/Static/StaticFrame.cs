@@ -115,6 +115,15 @@ internal sealed unsafe class StaticMemory : IDisposable
         }
     }
 
+    /// <summary>This memory if it is large enough; else another, and this one is given back.</summary>
+    public StaticMemory OrLarger(long elements)
+    {
+        if (this.Elements >= elements)
+            return this;
+        this.Dispose();
+        return new StaticMemory(elements);
+    }
+
     public void Dispose()
     {
         this.Free();

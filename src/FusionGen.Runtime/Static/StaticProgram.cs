@@ -84,13 +84,13 @@ public abstract class StaticProgram
     /// <summary>Whether there is a gradient of a parameter.</summary>
     public bool Differentiates(int parameter) => this.Gradients.Any(gradient => gradient.Parameter == parameter);
 
-    /// <summary>Bytes that a run takes at a batch and a number of workers, parameters and images aside: known before anything runs.</summary>
-    public long PeakBytes(int batch, int workers) =>
-        StaticPlan.PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers);
+    /// <summary>Bytes that a run takes at a batch, a number of workers and of passes at once, parameters and images aside: known before anything runs.</summary>
+    public long PeakBytes(int batch, int workers, int passes = 1) =>
+        StaticPlan.PeakBytes(this.SharedElements, this.PartialElements, this.SampleElements, this.ScratchElements, batch, workers, passes);
 
     /// <summary>The same of a program's four sizes, with a worker for every slice of the batch: the most it can be.</summary>
-    public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch) =>
-        StaticPlan.PeakBytes(shared, partial, sample, scratch, batch, StaticPlan.SlicesOf(batch));
+    public static long PeakBytes(long shared, long partial, long sample, long scratch, int batch, int passes) =>
+        StaticPlan.PeakBytes(shared, partial, sample, scratch, batch, passes * StaticPlan.SlicesOf(batch), passes);
 
     /// <summary>Takes in what <see cref="RunShared"/> reads, so that it runs only when that has changed.</summary>
     /// <returns>False where it changes every step and is not worth asking.</returns>

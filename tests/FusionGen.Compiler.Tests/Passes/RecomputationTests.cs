@@ -23,7 +23,7 @@ public class RecomputationTests
     public void TheLeastThatFitsIsChosen(SpecDocument spec)
     {
         const int Batch = 4;
-        Differentiation Within(long bytes) => Recomputations.Within(TinySpecs.Network(spec), Batch, bytes);
+        Differentiation Within(long bytes) => Recomputations.Within(TinySpecs.Network(spec), Batch, passes: 1, bytes);
         long Peak(Recomputation recomputation) => StaticPlan.Of(Differentiation.Of(TinySpecs.Network(spec), recomputation)).PeakBytes(Batch);
         var (none, norms, most) = (Peak(Recomputation.None), Peak(Recomputation.Norms), Peak(Recomputation.NormsAndActivations));
         Assert.Multiple(() =>
