@@ -97,12 +97,15 @@ internal static class PlanCode
         code.Line($"    Clip = {Names.Literal(train.Clip)},");
         code.Line($"    Preprocessing = {Names.Literal(train.Preprocessing)},");
         code.Line($"    Normalization = {Names.Literal(train.Normalization)},");
+        code.Line($"    Recipe = {Names.Literal(train.Recipe)},");
+        code.Line($"    BaseBatch = {Text.Invariant(train.BaseBatch)},");
+        code.Line($"    Keep = Keep.{train.Keep},");
         code.Line("};");
     }
 
     private static string Optimizer(OptimizerSpec o)
     {
-        var kind = o.Kind switch { "sgd" => "Sgd", "adam" => "Adam", _ => "AdamW" };
+        var kind = o.Kind switch { "sgd" => "Sgd", "adam" => "Adam", "vpt-adamw" => "VptAdamW", _ => "AdamW" };
         return $"new() {{ Kind = OptimizerKind.{kind}, LearningRate = {Names.Literal(o.Lr)}, WeightDecay = {Names.Literal(o.WeightDecay)}, Momentum = {Names.Literal(o.Momentum)}, Beta1 = {Names.Literal(o.Beta1)}, Beta2 = {Names.Literal(o.Beta2)} }}";
     }
 

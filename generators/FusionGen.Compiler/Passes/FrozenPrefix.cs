@@ -23,5 +23,5 @@ public sealed record FrozenPrefix(IReadOnlyList<Value> Boundary, long Macs)
 
     /// <summary>Why nothing can be kept from epoch to epoch; null where it can.</summary>
     /// <param name="preprocessing">How the spec prepares images for training.</param>
-    public static string? Blocked(string preprocessing) => preprocessing == "vpt-vtab" ? null : $"preprocessing {preprocessing} crops images at random";
+    public static string? Blocked(string preprocessing) => preprocessing is "vpt-vtab" or "squash" ? null : $"preprocessing {preprocessing} crops images at random";
 }

@@ -180,7 +180,7 @@ public enum SearchOrder
 /// <summary>An optimizer and its constants.</summary>
 public sealed record OptimizerSpec
 {
-    /// <summary><c>adamw</c>, <c>adam</c> or <c>sgd</c>.</summary>
+    /// <summary><c>adamw</c>, <c>adam</c>, <c>sgd</c> or <c>vpt-adamw</c>.</summary>
     public string Kind { get; init; } = "adamw";
 
     /// <summary>Peak learning rate.</summary>
@@ -268,9 +268,22 @@ public sealed record SearchSpec
     public double Split { get; init; } = 0.1;
 }
 
+/// <summary>Which epoch's parameters training ends with.</summary>
+public enum Keep
+{
+    /// <summary>The best by validation accuracy; of equals, the first.</summary>
+    Best,
+
+    /// <summary>The last; validation pictures are looked at once.</summary>
+    Last,
+}
+
 /// <summary>How the found model is trained.</summary>
 public sealed record TrainSpec
 {
+    /// <summary>A name of <see cref="RecipeCatalogue"/> that the other values start from; empty for none.</summary>
+    public string Recipe { get; init; } = "";
+
     /// <summary>Epochs.</summary>
     public int Epochs { get; init; } = 10;
 
@@ -289,11 +302,36 @@ public sealed record TrainSpec
     /// <summary>Largest norm of the gradient; 0 for no clipping.</summary>
     public double Clip { get; init; }
 
-    /// <summary><c>pfd</c>, <c>vpt-vtab</c> or <c>vpt-fgvc</c> (METHOD §4).</summary>
+    /// <summary><c>pfd</c>, <c>vpt-vtab</c>, <c>vpt-fgvc</c> or <c>squash</c> (METHOD §4).</summary>
     public string Preprocessing { get; init; } = "pfd";
 
     /// <summary><c>imagenet</c> or <c>half</c> (mean and deviation 0.5).</summary>
     public string Normalization { get; init; } = "imagenet";
+
+    /// <summary>Images that the optimizer's learning rate is meant for; the rate is lr · batch / this. 0: the rate is lr.</summary>
+    public int BaseBatch { get; init; }
+
+    /// <summary>Which epoch's parameters count.</summary>
+    public Keep Keep { get; init; } = Keep.Best;
+
+    /// <summary>Learning rates and decays to choose from on the validation split.</summary>
+    public GridSpec Grid { get; init; } = new();
+
+    /// <summary>Whether the chosen setting is trained again on training and validation pictures together.</summary>
+    public bool Retrain { get; init; }
+
+    /// <summary>Seeds of the runs that are reported; empty for the command line's.</summary>
+    public EquatableArray<double> Seeds { get; init; }
+}
+
+/// <summary>A grid of learning rates and decays; an empty list stands for the optimizer's own value.</summary>
+public sealed record GridSpec
+{
+    /// <summary>Learning rates.</summary>
+    public EquatableArray<double> Lr { get; init; }
+
+    /// <summary>Weight decays.</summary>
+    public EquatableArray<double> WeightDecay { get; init; }
 }
 
 /// <summary>Limits that break the build.</summary>

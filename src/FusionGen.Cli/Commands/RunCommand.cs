@@ -16,7 +16,7 @@ internal sealed class RunCommand : ToolCommand
     private static readonly string[] KnownControls = ["linear", "single", "none"];
     private readonly ExperimentOptions experiment;
     private readonly Option<string?> folder;
-    private readonly Option<string> seeds;
+    private readonly Option<string?> seeds;
     private readonly Option<string> controls;
     private readonly Option<bool> write;
 
@@ -29,7 +29,7 @@ internal sealed class RunCommand : ToolCommand
             "fusiongen run specs/cifar10.fusion.yaml --data folder:cifar10 --controls linear,single --seeds 0,1,2 --out runs/cifar10")
     {
         this.experiment = new ExperimentOptions(this);
-        this.seeds = this.Takes(new Option<string>("--seeds", "--seed") { Description = "Seeds, one run for each.", HelpName = "0,1,2", DefaultValueFactory = _ => "0" });
+        this.seeds = this.Takes(new Option<string?>("--seeds", "--seed") { Description = "Seeds, one run for each; those of 'train.seeds', or 0, if not given.", HelpName = "0,1,2" });
         this.controls = this.Takes(new Option<string>("--controls") { Description = "What to compare with.", HelpName = "linear,single,none", DefaultValueFactory = _ => "" });
         this.folder = this.Takes(CommonOptions.Out("Run folder; with several seeds, a folder of run folders. runs/SPEC-SEED if not given."));
         this.write = this.Takes(new Option<bool>("--write-policy") { Description = "Write the policy of the seed with the best validation accuracy beside the spec." });
@@ -38,7 +38,7 @@ internal sealed class RunCommand : ToolCommand
     public override ExitCode Run(Invocation invocation)
     {
         var (terminal, opened) = (invocation.Terminal, this.experiment.Open(invocation));
-        var (seeds, controls) = (Seeds(invocation.Get(this.seeds)), Controls(invocation.Get(this.controls)));
+        var (seeds, controls) = (Seeds(invocation.Get(this.seeds), opened.Spec.Document.Train), Controls(invocation.Get(this.controls)));
         var rows = new Dictionary<string, List<Outcome>>(StringComparer.Ordinal);
         foreach (var seed in seeds)
         {
@@ -86,8 +86,10 @@ internal sealed class RunCommand : ToolCommand
         ? opened.DefaultFolder(seed)
         : count == 1 ? folder : Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"seed-{seed}"));
 
-    private static List<long> Seeds(string text)
+    private static List<long> Seeds(string? text, TrainSpec train)
     {
+        if (text is null)
+            return train.Seeds.Count > 0 ? [.. train.Seeds.Select(seed => (long)seed)] : [0];
         var seeds = new List<long>();
         foreach (var part in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             seeds.Add(long.TryParse(part, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seed) ? seed : throw new FusionException($"--seeds: '{part}' is no whole number", ExitCode.Spec));

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using FusionGen.Cli.Compilation;
 using FusionGen.Cli.Runs;
 
 namespace FusionGen.Cli.Commands;
@@ -11,31 +12,42 @@ internal sealed class TrainCommand : ToolCommand
     private readonly Option<string?> folder;
     private readonly Option<long> seed;
     private readonly Option<bool> scratch;
+    private readonly Option<bool> grid;
 
     public TrainCommand()
         : base(
             "train",
             "Compiles the policy's model, trains it and tests it. Where the run folder holds a search and the spec says 'continue: true', it goes on\n" +
-            "from the supernet's weights; otherwise it starts from scratch. Writes adapter/, summary.csv and report.html.",
+            "from the supernet's weights; otherwise it starts from scratch. Writes adapter/, summary.csv and report.html.\n" +
+            "With --grid, the recipe's whole protocol: every learning rate and decay of 'train.grid' on the validation split, then the best of them\n" +
+            "under every one of 'train.seeds', tested once; one table. Ctrl-C saves, and the same command continues where it stopped.",
             "fusiongen train specs/sprites.fusion.yaml",
             "fusiongen train specs/sprites.fusion.yaml --policy other.policy.yaml --scratch --out runs/other",
-            "fusiongen train specs/sprites.fusion.yaml --set train.epochs=30")
+            "fusiongen train specs/sprites.fusion.yaml --set train.epochs=30",
+            "fusiongen train specs/vpt-deep.fusion.yaml --data vtab:vtab-1k/dmlab --set train.recipe=vpt-vtab --grid")
     {
         this.experiment = new ExperimentOptions(this);
         this.policy = this.Takes(CommonOptions.Policy());
         this.seed = this.Takes(CommonOptions.Seed());
         this.folder = this.Takes(CommonOptions.Out("Run folder, the search's to continue it; runs/SPEC-SEED if not given."));
         this.scratch = this.Takes(new Option<bool>("--scratch") { Description = "Start from scratch whatever the spec says." });
+        this.grid = this.Takes(new Option<bool>("--grid") { Description = "Go through the spec's grid, then its seeds; --seed counts where the spec names none." });
     }
 
     public override ExitCode Run(Invocation invocation)
     {
         var (terminal, seed) = (invocation.Terminal, invocation.Get(this.seed));
         var opened = this.experiment.Open(invocation);
-        var folder = invocation.Get(this.folder) ?? opened.DefaultFolder(seed);
+        var folder = invocation.Get(this.folder) ?? (invocation.Get(this.grid) ? Path.Combine("runs", $"{opened.Spec.Name}-grid") : opened.DefaultFolder(seed));
         var run = new FusionRun(opened, folder, seed);
         var inFolder = Path.Combine(folder, "policy.yaml");
-        var policy = opened.Spec.Policy(invocation.Get(this.policy) ?? (File.Exists(inFolder) ? inFolder : null), terminal)
+        var found = opened.Spec.Policy(invocation.Get(this.policy) ?? (File.Exists(inFolder) ? inFolder : null), terminal) ?? Uniform.Only(opened.Spec.Document);
+        if (invocation.Get(this.grid))
+        {
+            new GridRun(opened, folder, found, seed).Run();
+            return ExitCode.Ok;
+        }
+        var policy = found
             ?? throw new FusionException($"{opened.Spec.Path}: there is no policy beside it or in {folder}; run 'fusiongen search {opened.Spec.Path}' first, or name one with --policy", ExitCode.Spec);
         var continues = opened.Spec.Document.Train.Continue && !invocation.Get(this.scratch);
         if (continues && !run.HasSearch)

@@ -3,6 +3,7 @@ using System.Globalization;
 using FusionGen.Cli.Commands;
 using FusionGen.Cli.Compilation;
 using FusionGen.Cli.Output;
+using FusionGen.Compiler.Spec;
 using FusionGen.Data;
 using FusionGen.Reporting;
 using FusionGen.Static;
@@ -87,6 +88,9 @@ internal sealed class Experiment
     /// <summary>Shuffled and augmented.</summary>
     public IBatches Train(int batch) => this.Batches(this.Data.Train, batch, training: true);
 
+    /// <summary>Training and validation pictures together, shuffled and augmented.</summary>
+    public IBatches TrainVal(int batch) => this.Batches(this.Data.TrainVal, batch, training: true);
+
     /// <summary>In one order, without augmentation.</summary>
     public IBatches Fixed(Split split, int batch) => this.Batches(split, batch, training: false);
 
@@ -124,12 +128,13 @@ internal sealed class Experiment
     /// <summary>Writes what the run starts from: <c>spec.lock.yaml</c> and <c>env.json</c>.</summary>
     public void WriteStart(string folder, long seed, string digest)
     {
-        RunFolder.WriteSpec(folder, this.Spec.Text);
+        RunFolder.WriteSpec(folder, this.Lock());
         RunFolder.WriteEnvironment(folder,
         [
             new("command", $"fusiongen {string.Join(' ', this.invocation.Parse.Tokens.Select(token => token.Value))}"),
             new("seed", seed.ToString(CultureInfo.InvariantCulture)),
             new("data", this.Source),
+            new("protocol", RecipeCatalogue.Protocol(this.Spec.Document.Train)),
             new("weights", this.weights ?? ""),
             new("weights_sha256", digest),
             new("libtorch", __version__),
@@ -137,6 +142,15 @@ internal sealed class Experiment
             new("engine", this.Engine.ToString().ToLowerInvariant()),
             new("threads", get_num_threads().ToString(CultureInfo.InvariantCulture)),
         ]);
+    }
+
+    /// <summary>The spec as it is run; above it, where a recipe was named, what of the recipe it changes.</summary>
+    private string Lock()
+    {
+        var train = this.Spec.Document.Train;
+        var changes = RecipeCatalogue.Overridden(train).Select(change => $"#   {change.Key}: {change.Value} (published: {change.Published})\n").ToList();
+        return train.Recipe.Length == 0 ? this.Spec.Text
+            : $"# recipe {train.Recipe}, {(changes.Count == 0 ? "as published" : "changed:")}\n{string.Concat(changes)}{this.Spec.Text}";
     }
 
     /// <summary>Says something once.</summary>

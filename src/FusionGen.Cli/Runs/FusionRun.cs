@@ -139,6 +139,7 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
             new("network", outcome.Name),
             new("seed", seed.ToString(CultureInfo.InvariantCulture)),
             new("data", experiment.Data.Name),
+            new("protocol", RecipeCatalogue.Protocol(this.Spec.Train)),
             new("policy", string.Join(' ', outcome.Policy.Select(choice => choice.Length == 0 ? "-" : choice))),
             new("tuned_parameters", outcome.Tuned.ToString(CultureInfo.InvariantCulture)),
             new("tuned_share", Number(outcome.TunedShare)),

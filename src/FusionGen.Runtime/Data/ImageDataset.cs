@@ -17,6 +17,13 @@ public sealed class Split
         this.read = read;
     }
 
+    /// <summary>The pictures of several splits, one after another.</summary>
+    public static Split Of(params IReadOnlyList<Split> parts)
+    {
+        var index = parts.SelectMany(part => Enumerable.Range(0, part.Count).Select(i => (part, i))).ToArray();
+        return new Split([.. index.Select(at => at.part.Label(at.i))], at => index[at].part.Read(index[at].i));
+    }
+
     /// <summary>Number of pictures.</summary>
     public int Count => this.labels.Length;
 
@@ -36,6 +43,13 @@ public sealed class Split
 /// <param name="Test">What accuracy is reported on; empty where the source has none.</param>
 public sealed record ImageDataset(string Name, IReadOnlyList<string> ClassNames, Split Train, Split Val, Split Test)
 {
+    /// <summary>What is trained on once nothing is left to be selected; training and validation pictures unless the source has a list of its own.</summary>
+    public Split TrainVal
+    {
+        get => field ?? Split.Of(this.Train, this.Val);
+        init;
+    }
+
     /// <summary>Number of classes.</summary>
     public int Classes => this.ClassNames.Count;
 }

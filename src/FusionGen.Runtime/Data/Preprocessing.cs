@@ -10,26 +10,31 @@ public sealed class Preprocessing
     private const double Margin = 256.0 / 224;
 
     private readonly Resampling? resampling;
+    private readonly bool crops;
     private readonly bool flips;
 
-    private Preprocessing(string name, Resampling? resampling, bool flips)
+    private Preprocessing(string name, Resampling? resampling, bool crops = false, bool flips = false)
     {
         this.Name = name;
         this.resampling = resampling;
+        this.crops = crops;
         this.flips = flips;
     }
 
     /// <summary>PFD: shorter side to 256/224 of the input, bicubic; random crop in training, centre crop otherwise; no flip.</summary>
-    public static Preprocessing Pfd { get; } = new("pfd", Resampling.Bicubic, flips: false);
+    public static Preprocessing Pfd { get; } = new("pfd", Resampling.Bicubic, crops: true);
 
     /// <summary>VPT on VTAB: squashed to the input size, bilinear without antialias; no augmentation.</summary>
-    public static Preprocessing VptVtab { get; } = new("vpt-vtab", null, flips: false);
+    public static Preprocessing VptVtab { get; } = new("vpt-vtab", null);
 
     /// <summary>VPT on FGVC: shorter side to 256/224 of the input, bilinear; random crop and flip in training, centre crop otherwise.</summary>
-    public static Preprocessing VptFgvc { get; } = new("vpt-fgvc", Resampling.Bilinear, flips: true);
+    public static Preprocessing VptFgvc { get; } = new("vpt-fgvc", Resampling.Bilinear, crops: true, flips: true);
+
+    /// <summary>NOAH and SA2VP on VTAB: squashed to the input size, bicubic with antialias; no augmentation.</summary>
+    public static Preprocessing Squash { get; } = new("squash", Resampling.Bicubic);
 
     /// <summary>Every mode there is.</summary>
-    public static IReadOnlyList<Preprocessing> All { get; } = [Pfd, VptVtab, VptFgvc];
+    public static IReadOnlyList<Preprocessing> All { get; } = [Pfd, VptVtab, VptFgvc, Squash];
 
     /// <summary>Name in specs and on the command line.</summary>
     public string Name { get; }
@@ -45,6 +50,8 @@ public sealed class Preprocessing
         ArgumentNullException.ThrowIfNull(picture);
         if (this.resampling is null)
             return picture;
+        if (!this.crops)
+            return this.resampling.Resize(picture, size, size);
         var shorter = (int)Math.Round(size * Margin);
         // torchvision's Resize: the longer side is truncated.
         var (width, height) = picture.Width <= picture.Height

@@ -74,8 +74,8 @@ public static class HtmlReport
         return index < 0 ? double.NaN : weights.Count == 0 ? 1 : weights[index];
     }
 
-    private static string Curves<T>(string title, IReadOnlyList<T> history, params (string Name, Func<T, double> Value)[] series) =>
-        Svg.Lines(title, "epoch", [.. series.Select(line => new Series(line.Name, [.. history.Select((epoch, i) => ((double)i, line.Value(epoch)))]))]);
+    private static string Curves<T>(string title, IReadOnlyList<T> history, params (string Name, Func<T, double?> Value)[] series) =>
+        Svg.Lines(title, "epoch", [.. series.Select(line => new Series(line.Name, [.. history.Select((epoch, i) => ((double)i, line.Value(epoch))).Where(point => point.Item2 is not null).Select(point => (point.Item1, point.Item2!.Value))]))]);
 
     private static void Figure(StringBuilder html, string svg) => html.Append("<figure>").Append(svg).Append("</figure>\n");
 }

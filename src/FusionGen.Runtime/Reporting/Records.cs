@@ -84,13 +84,13 @@ public sealed record TrainEpoch
     /// <summary>Share of training images classified rightly, each batch before its step.</summary>
     public required double TrainTop1 { get; init; }
 
-    /// <summary>Validation loss.</summary>
-    public required double ValidationLoss { get; init; }
+    /// <summary>Validation loss; null where the epoch was not validated.</summary>
+    public double? ValidationLoss { get; init; }
 
-    /// <summary>Validation accuracy.</summary>
-    public required double ValidationTop1 { get; init; }
+    /// <summary>Validation accuracy; null where the epoch was not validated.</summary>
+    public double? ValidationTop1 { get; init; }
 
-    /// <summary>Whether this is the best epoch so far; of equals, the first.</summary>
+    /// <summary>Whether this is the epoch that counts so far: the best one, of equals the first; or simply the latest.</summary>
     public required bool Best { get; init; }
 
     /// <summary>Wall clock of the epoch.</summary>

@@ -15,20 +15,20 @@ public abstract class EpochRun : IDisposable
 {
     private readonly string phase;
     private readonly IBatches train;
+    private readonly IBatches? validation;
     private readonly int epochs;
     private readonly Stopwatch watch = new();
     private long imagesSeen;
     private double secondsBefore;
 
-    private protected EpochRun(string phase, FusionNetwork network, IBatches train, IBatches validation, RunContext context, int epochs)
+    private protected EpochRun(string phase, FusionNetwork network, IBatches train, IBatches? validation, RunContext context, int epochs)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(train);
-        ArgumentNullException.ThrowIfNull(validation);
         ArgumentNullException.ThrowIfNull(context);
-        if (train.Count == 0 || validation.Count == 0)
+        if (train.Count == 0 || validation is { Count: 0 })
             throw new FusionException("training and validation images are needed; one of the splits is empty", ExitCode.Data);
-        (this.phase, this.Network, this.train, this.Validation, this.Context, this.epochs) = (phase, network, train, validation, context, epochs);
+        (this.phase, this.Network, this.train, this.validation, this.Context, this.epochs) = (phase, network, train, validation, context, epochs);
     }
 
     /// <summary>Called after every step, with the epoch and the step; for tests and tools.</summary>
@@ -36,7 +36,8 @@ public abstract class EpochRun : IDisposable
 
     private protected FusionNetwork Network { get; }
 
-    private protected IBatches Validation { get; }
+    /// <summary>The split that a run with one decides on.</summary>
+    private protected IBatches Validation => this.validation ?? throw new InvalidOperationException("this run has no validation split");
 
     private protected RunContext Context { get; }
 
@@ -66,7 +67,7 @@ public abstract class EpochRun : IDisposable
 
     private string Fingerprint => string.Create(
         CultureInfo.InvariantCulture,
-        $"phase={this.phase}\nspec={this.Network.Plan.SpecHash}\n{this.Identity}\nseed={this.Context.Seed}\nbackbone={this.Context.Backbone}\ntype={this.Network.DataType}\nengine={this.Network.Engine}\ntraining batches={this.train.Count}\nvalidation batches={this.Validation.Count}");
+        $"phase={this.phase}\nspec={this.Network.Plan.SpecHash}\n{this.Identity}\nseed={this.Context.Seed}\nbackbone={this.Context.Backbone}\ntype={this.Network.DataType}\nengine={this.Network.Engine}\ntraining batches={this.train.Count}\nvalidation batches={this.validation?.Count ?? 0}");
 
     private string? CheckpointPath => this.PathOf(this.phase);
 

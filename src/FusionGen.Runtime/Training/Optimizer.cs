@@ -47,7 +47,33 @@ public abstract class Optimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(parameters);
+        settings = AsPublished(settings);
         return settings.Kind == OptimizerKind.Sgd ? new Sgd(parameters, settings) : new Adam(parameters, settings);
+    }
+
+    /// <summary>
+    /// Whether weight decay applies to a parameter. VPT's SGD leaves the bias of the head alone and its own AdamW every bias (<c>make_optimizer</c>);
+    /// prompt-fusion discovery's AdamW decays everything.
+    /// </summary>
+    public static bool Decays(OptimizerSettings settings, string name)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentNullException.ThrowIfNull(name);
+        return AsPublished(settings).Kind switch
+        {
+            OptimizerKind.Sgd => name != "head.bias",
+            OptimizerKind.VptAdamW => !name.EndsWith("bias", StringComparison.Ordinal),
+            _ => true,
+        };
+    }
+
+    /// <summary>What VPT's code makes of its AdamW: without decay it is SGD, and decay is always 0.01.</summary>
+    public static OptimizerSettings AsPublished(OptimizerSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        return settings.Kind != OptimizerKind.VptAdamW ? settings
+            : settings.WeightDecay == 0 ? settings with { Kind = OptimizerKind.Sgd }
+            : settings with { WeightDecay = 0.01 };
     }
 
     /// <summary>One step; parameters without a gradient (null) stay as they are, and so does their state.</summary>

@@ -12,7 +12,7 @@ public enum OptimizerKind
     /// <summary>Stochastic gradient descent with momentum, weight decay added to the gradient.</summary>
     Sgd,
 
-    /// <summary>VPT's own AdamW: ε 1e-6 before the bias correction, decay after the update.</summary>
+    /// <summary>VPT's own AdamW: ε 1e-6 before the bias correction, decay after the update; 0.01 whatever was asked for, and none is SGD (METHOD §8.6).</summary>
     VptAdamW,
 }
 
@@ -38,6 +38,16 @@ public sealed record OptimizerSettings
     public double Beta2 { get; init; } = 0.999;
 }
 
+/// <summary>Which epoch's parameters training ends with.</summary>
+public enum Keep
+{
+    /// <summary>The best by validation accuracy; of equals, the first.</summary>
+    Best,
+
+    /// <summary>The last; validation pictures, if there are any, are looked at once.</summary>
+    Last,
+}
+
 /// <summary>Settings of training a found model; the generated plan holds the spec's.</summary>
 public sealed record TrainSettings
 {
@@ -59,9 +69,21 @@ public sealed record TrainSettings
     /// <summary>Largest norm of the gradient; 0 for no clipping.</summary>
     public double Clip { get; init; }
 
-    /// <summary>Preprocessing by name: <c>pfd</c>, <c>vpt-vtab</c> or <c>vpt-fgvc</c>.</summary>
+    /// <summary>Preprocessing by name: <c>pfd</c>, <c>vpt-vtab</c>, <c>vpt-fgvc</c> or <c>squash</c>.</summary>
     public string Preprocessing { get; init; } = "pfd";
 
     /// <summary>Normalization by name: <c>imagenet</c> or <c>half</c>.</summary>
     public string Normalization { get; init; } = "imagenet";
+
+    /// <summary>The published protocol that the values started from; empty for none.</summary>
+    public string Recipe { get; init; } = "";
+
+    /// <summary>Images that the optimizer's learning rate is meant for; 0 if it is meant for any number.</summary>
+    public int BaseBatch { get; init; }
+
+    /// <summary>Which epoch's parameters count.</summary>
+    public Keep Keep { get; init; } = Keep.Best;
+
+    /// <summary>Peak learning rate at this batch.</summary>
+    public double LearningRate => this.BaseBatch == 0 ? this.Optimizer.LearningRate : this.Optimizer.LearningRate * this.Batch / this.BaseBatch;
 }

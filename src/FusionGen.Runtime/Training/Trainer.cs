@@ -6,37 +6,44 @@ using static TorchSharp.torch;
 
 namespace FusionGen.Training;
 
-/// <summary>How training went; the network holds the parameters of the best epoch.</summary>
-/// <param name="BestEpoch">The epoch of the highest validation accuracy, from 0; of equals, the first.</param>
-/// <param name="BestTop1">Its validation accuracy.</param>
+/// <summary>How training went; the network holds the parameters of the epoch that counts.</summary>
+/// <param name="BestEpoch">The epoch that counts, from 0: of the highest validation accuracy and of equals the first, or the last one; -1 if there was none.</param>
+/// <param name="BestTop1">Its validation accuracy; not a number where nothing was validated.</param>
 /// <param name="History">Every epoch.</param>
 public sealed record TrainResult(int BestEpoch, double BestTop1, IReadOnlyList<TrainEpoch> History);
 
 /// <summary>
 /// Trains what a network tunes. <em>Scratch</em> starts from fresh parameters, with warm-up; <em>continue</em> starts from the supernet's
-/// and stays on the search's cosine, with new optimizer state (the authors' second phase). The best epoch by validation accuracy wins.
+/// and stays on the search's cosine, with new optimizer state (the authors' second phase). The best epoch by validation accuracy counts, or the
+/// last, in which case validation is left for the end (METHOD §6.3): the number is the same.
 /// </summary>
 public sealed class Trainer : EpochRun
 {
     private readonly TrainSettings settings;
     private readonly int epochsBefore;
     private readonly WeightSteps steps;
+    private readonly bool isValidated;
+
+    // What counts so far; nothing where the last epoch does.
     private readonly Dictionary<string, Tensor> best;
     private TrainState state = new();
 
     /// <summary>Training of a network from its present parameters, or from the checkpoint in the run's folder.</summary>
     /// <param name="network">Moved by training; must outlive this object.</param>
     /// <param name="train">The split to learn from.</param>
-    /// <param name="validation">The split that chooses the epoch.</param>
+    /// <param name="validation">The split that chooses the epoch; null if there is none and the last one counts.</param>
     /// <param name="settings">How; <see cref="NetworkPlan.Train"/> unless something was overridden.</param>
     /// <param name="context">Seed, folder, progress.</param>
     /// <param name="epochsBefore">Epochs of the same cosine that the search already used; 0 from scratch.</param>
-    public Trainer(FusionNetwork network, IBatches train, IBatches validation, TrainSettings settings, RunContext context, int epochsBefore = 0)
+    public Trainer(FusionNetwork network, IBatches train, IBatches? validation, TrainSettings settings, RunContext context, int epochsBefore = 0)
         : base("train", network, train, validation, context, settings?.Epochs ?? throw new ArgumentNullException(nameof(settings)))
     {
-        (this.settings, this.epochsBefore) = (settings, epochsBefore);
-        this.steps = WeightSteps.Of(network, settings.Optimizer, settings.Clip, name => Decays(settings.Optimizer, name));
-        this.best = this.steps.Optimizer.Parameters.ToDictionary(
+        if (validation is null && settings.Keep == Keep.Best)
+            throw new ArgumentException("the best epoch is chosen on a validation split", nameof(validation));
+        (this.settings, this.epochsBefore, this.isValidated) = (settings, epochsBefore, validation is not null);
+        this.steps = WeightSteps.Of(network, settings.Optimizer, settings.Clip, name => Optimizer.Decays(settings.Optimizer, name));
+        var kept = settings.Keep == Keep.Best ? this.steps.Optimizer.Parameters : [];
+        this.best = kept.ToDictionary(
             parameter => parameter.Name, parameter => parameter.Value.detach().clone().DetachFromDisposeScope(), StringComparer.Ordinal);
     }
 
@@ -68,7 +75,7 @@ public sealed class Trainer : EpochRun
         this.RunEpochs(cancellation);
         if (this.state.BestEpoch >= 0)
             this.RestoreBest();
-        return new TrainResult(this.state.BestEpoch, this.state.BestTop1, this.state.History);
+        return new TrainResult(this.state.BestEpoch, this.state.BestTop1 < 0 ? double.NaN : this.state.BestTop1, this.state.History);
     }
 
     /// <inheritdoc/>
@@ -82,7 +89,7 @@ public sealed class Trainer : EpochRun
     }
 
     private protected override void BeginEpoch() => this.steps.Optimizer.LearningRate = Schedule.LearningRate(
-        this.settings.Optimizer.LearningRate,
+        this.settings.LearningRate,
         this.epochsBefore + this.state.Epoch,
         this.epochsBefore + this.settings.Epochs,
         this.epochsBefore == 0 ? this.settings.Warmup : 0);
@@ -91,9 +98,10 @@ public sealed class Trainer : EpochRun
 
     private protected override void FinishEpoch()
     {
-        var evaluation = Evaluation.Of(this.Network.forward, this.Validation, this.Network);
-        var isBest = evaluation.Top1 > this.state.BestTop1;
-        if (isBest)
+        var isLast = this.state.Epoch == this.settings.Epochs - 1;
+        var evaluation = this.isValidated && (isLast || this.settings.Keep == Keep.Best) ? Evaluation.Of(this.Network.forward, this.Validation, this.Network) : null;
+        var counts = this.settings.Keep == Keep.Last || evaluation!.Top1 > this.state.BestTop1;
+        if (counts)
         {
             using var guard = no_grad();
             foreach (var (name, kept) in this.best)
@@ -106,9 +114,9 @@ public sealed class Trainer : EpochRun
             LearningRate = this.steps.Optimizer.LearningRate,
             TrainLoss = this.steps.Figures.Mean(0) ?? 0,
             TrainTop1 = this.steps.Figures.Mean(1) ?? 0,
-            ValidationLoss = evaluation.Loss,
-            ValidationTop1 = evaluation.Top1,
-            Best = isBest,
+            ValidationLoss = evaluation?.Loss,
+            ValidationTop1 = evaluation?.Top1,
+            Best = counts,
             Seconds = seconds - this.state.History.Sum(past => past.Seconds),
         });
         this.steps.Figures.Reset();
@@ -117,8 +125,8 @@ public sealed class Trainer : EpochRun
             Epoch = this.state.Epoch + 1,
             Step = 0,
             Seconds = seconds,
-            BestEpoch = isBest ? this.state.Epoch : this.state.BestEpoch,
-            BestTop1 = isBest ? evaluation.Top1 : this.state.BestTop1,
+            BestEpoch = counts ? this.state.Epoch : this.state.BestEpoch,
+            BestTop1 = counts ? evaluation?.Top1 ?? -1 : this.state.BestTop1,
         };
     }
 
@@ -129,23 +137,19 @@ public sealed class Trainer : EpochRun
 
     private protected override IEnumerable<KeyValuePair<string, Tensor>> Tensors() =>
     [
-        .. this.best.Select(pair => new KeyValuePair<string, Tensor>(pair.Key, this.Network[pair.Key])),
+        .. this.steps.Optimizer.Parameters.Select(parameter => new KeyValuePair<string, Tensor>(parameter.Name, this.Network[parameter.Name])),
         .. this.best.Select(pair => new KeyValuePair<string, Tensor>($"best.{pair.Key}", pair.Value)),
         .. this.steps.Optimizer.State("optimizer"),
     ];
 
     private protected override void Load(Checkpoint checkpoint)
     {
+        foreach (var parameter in this.steps.Optimizer.Parameters)
+            checkpoint.ReadInto(parameter.Name, this.Network[parameter.Name]);
         foreach (var (name, kept) in this.best)
-        {
-            checkpoint.ReadInto(name, this.Network[name]);
             checkpoint.ReadInto($"best.{name}", kept);
-        }
         this.steps.Optimizer.Load("optimizer", checkpoint.Read);
     }
-
-    /// <summary>VPT, whose recipe is SGD's, lets the bias of the head alone; the authors' AdamW decays everything.</summary>
-    private static bool Decays(OptimizerSettings optimizer, string name) => optimizer.Kind != OptimizerKind.Sgd || name != "head.bias";
 
     private void RestoreBest()
     {

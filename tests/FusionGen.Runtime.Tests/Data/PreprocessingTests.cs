@@ -58,6 +58,14 @@ public class PreprocessingTests
     }
 
     [Test]
+    public void SquashingForNoahIsPillowsResizeToASquare([Values] bool training)
+    {
+        var picture = Fixture.Photo();
+        var expected = Channels(Resampling.Bicubic.Resize(picture, 20, 20).Pixels);
+        Assert.That(Take(Preprocessing.Squash, picture, 20, training ? SplitMix.For(1, "unused") : null), Is.EqualTo(expected));
+    }
+
+    [Test]
     public void NormalizationsAreMeanAndDeviation()
     {
         byte[] pixels = [0, 255, 51];
@@ -73,7 +81,7 @@ public class PreprocessingTests
             Assert.That(half, Is.EqualTo(new[] { -1f, 1f, -0.6f }).Within(1e-6));
             Assert.That(inPlace, Is.EqualTo(imagenet));
             Assert.That(() => Normalization.Of("imagnet"), Throws.TypeOf<FusionException>().With.Message.Contains("imagenet, half, none"));
-            Assert.That(() => Preprocessing.Of("vtab"), Throws.TypeOf<FusionException>().With.Message.Contains("pfd, vpt-vtab, vpt-fgvc"));
+            Assert.That(() => Preprocessing.Of("vtab"), Throws.TypeOf<FusionException>().With.Message.Contains("pfd, vpt-vtab, vpt-fgvc, squash"));
         });
     }
 

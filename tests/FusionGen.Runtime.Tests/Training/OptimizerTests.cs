@@ -42,6 +42,32 @@ internal sealed class OptimizerTests
         Assert.That(step, Is.EqualTo(5));
     }
 
+    /// <summary>VPT's <c>make_optimizer</c>: who decays how much, and which class steps.</summary>
+    [TestCase("sgd_wd.01", OptimizerKind.Sgd, 0.01)]
+    [TestCase("sgd_wd0", OptimizerKind.Sgd, 0)]
+    [TestCase("adamw_wd.001", OptimizerKind.VptAdamW, 0.001)]
+    [TestCase("adamw_wd0_silently_sgd", OptimizerKind.VptAdamW, 0)]
+    public void Parameter_groups_are_vpts(string name, OptimizerKind kind, double decay)
+    {
+        var reference = Reference.GetProperty("vpt_make_optimizer").GetProperty(name);
+        var settings = new OptimizerSettings { Kind = kind, LearningRate = 1, WeightDecay = decay };
+        using var weights = new Parameter(tensor(new[] { 0.9 }));
+        using var optimizer = Optimizer.Create(settings, [new("w", weights)]);
+        Assert.That(optimizer.GetType().Name, Is.EqualTo(reference.GetProperty("class").GetString()!.EndsWith("SGD", StringComparison.Ordinal) ? "Sgd" : "Adam"));
+        foreach (var group in reference.GetProperty("groups").EnumerateArray())
+        {
+            Assert.That(optimizer.Settings.LearningRate, Is.EqualTo(group.GetProperty("lr").GetDouble()));
+            if (group.GetProperty("momentum").ValueKind == JsonValueKind.Number)
+                Assert.That(optimizer.Settings.Momentum, Is.EqualTo(group.GetProperty("momentum").GetDouble()));
+            foreach (var parameter in group.GetProperty("params").EnumerateArray())
+            {
+                var ours = parameter.GetString()!.Replace("head.last_layer", "head", StringComparison.Ordinal);
+                var decays = Optimizer.Decays(settings, ours) ? optimizer.Settings.WeightDecay : 0;
+                Assert.That(decays, Is.EqualTo(group.GetProperty("weight_decay").GetDouble()), ours);
+            }
+        }
+    }
+
     [Test]
     public void State_saved_and_loaded_continues_to_the_bit([Values] OptimizerKind kind)
     {

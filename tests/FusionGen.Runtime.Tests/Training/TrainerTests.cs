@@ -56,6 +56,58 @@ internal sealed class TrainerTests
     }
 
     [Test]
+    public void The_last_epoch_counts_where_the_recipe_says_so_and_is_validated_once()
+    {
+        var settings = Settings with { Epochs = 8, Keep = Keep.Last, Optimizer = new() { LearningRate = 0.5 } };
+        using var model = Model(1);
+        using var trainer = New(model, settings, new RunContext());
+        var result = trainer.Run();
+        Assert.That(result.BestEpoch, Is.EqualTo(7));
+        Assert.That(result.History.Take(7).Select(epoch => epoch.ValidationTop1), Is.All.Null);
+        var now = Evaluation.Of(model.forward, new ToyBatches("validation", 3, 10), model);
+        Assert.That((result.BestTop1, result.History[7].ValidationLoss), Is.EqualTo((now.Top1, now.Loss)));
+        // The same weights as with validation in every epoch, which is what makes leaving it out exact.
+        using var other = Model(1);
+        using var best = New(other, settings with { Keep = Keep.Best }, new RunContext());
+        Assert.That(best.Run().History[7].ValidationLoss, Is.EqualTo(now.Loss));
+    }
+
+    [Test]
+    public void Without_a_validation_split_the_last_epoch_counts_and_training_resumes()
+    {
+        var settings = Settings with { Keep = Keep.Last };
+        byte[] Bits(string? folder, Action<Trainer>? prepare = null, CancellationToken cancellation = default)
+        {
+            using var model = Model(1);
+            using var trainer = new Trainer(model, new ToyBatches("train", 4, 8), null, settings, new RunContext { Seed = 3, Folder = folder });
+            prepare?.Invoke(trainer);
+            Assert.That(trainer.Run(cancellation).BestTop1, Is.NaN);
+            return [.. model.Table.SelectMany(parameter => parameter.detach().bytes.ToArray())];
+        }
+
+        using var folder = new TemporaryFolder();
+        using var cancellation = new CancellationTokenSource();
+        Assert.Throws<FusionException>(() => Bits(folder.Path, trainer => trainer.AfterStep = (epoch, step) =>
+        {
+            if (epoch == 2 && step == 3)
+                cancellation.Cancel();
+        }, cancellation.Token));
+        Assert.That(Bits(folder.Path), Is.EqualTo(Bits(null)));
+        using var unfit = Model(1);
+        Assert.Throws<ArgumentException>(() => new Trainer(unfit, new ToyBatches("train", 4, 8), null, Settings, new RunContext()).Dispose());
+    }
+
+    [TestCase(256, 5.0 * 64 / 256)]
+    [TestCase(0, 5.0)]
+    public void A_base_batch_scales_the_rate(int baseBatch, double expected)
+    {
+        using var model = Model(1);
+        using var trainer = New(model, new TrainSettings { Epochs = 4, Warmup = 2, Batch = 64, BaseBatch = baseBatch, Optimizer = new() { Kind = OptimizerKind.Sgd, LearningRate = 5, WeightDecay = 0 } }, new RunContext());
+        var rates = trainer.Run().History.Select(epoch => epoch.LearningRate);
+        Assert.That(rates, Is.EqualTo(new[] { 0, expected / 2, expected, expected / 2 }).Within(1e-12));
+    }
+
+    [Test]
     public void Only_what_is_tuned_moves()
     {
         using var model = Model(1);

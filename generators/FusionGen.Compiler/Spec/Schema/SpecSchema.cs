@@ -11,7 +11,7 @@ internal sealed class SpecSchema
 
     private static readonly MapSchema<OptimizerSpec> Optimizer = new("an optimizer",
     [
-        new Key<OptimizerSpec, string>("kind", "Update rule.", Words("optimizer", "adamw", "adam", "sgd"), o => o.Kind, (o, v) => o with { Kind = v }),
+        new Key<OptimizerSpec, string>("kind", "Update rule.", Words("optimizer", "adamw", "adam", "sgd", "vpt-adamw"), o => o.Kind, (o, v) => o with { Kind = v }),
         Number<OptimizerSpec>("lr", "Peak learning rate.", 0, 1000, o => o.Lr, (o, v) => o with { Lr = v }),
         Number<OptimizerSpec>("weight-decay", "Weight decay.", 0, 1000, o => o.WeightDecay, (o, v) => o with { WeightDecay = v }),
         Number<OptimizerSpec>("momentum", "Momentum of sgd.", 0, 0.999999, o => o.Momentum, (o, v) => o with { Momentum = v }),
@@ -56,16 +56,32 @@ internal sealed class SpecSchema
             s => s.Split, (s, v) => s with { Split = v }, above: true),
     ]);
 
+    private static readonly MapSchema<GridSpec> Grid = new("'grid'",
+    [
+        new Key<GridSpec, EquatableArray<double>>("lr", "Learning rates; of equally good ones the smaller wins.", Rates("a list of learning rates"), g => g.Lr, (g, v) => g with { Lr = v }),
+        new Key<GridSpec, EquatableArray<double>>("weight-decay", "Weight decays.", Rates("a list of weight decays"), g => g.WeightDecay, (g, v) => g with { WeightDecay = v }),
+    ]);
+
     private static readonly MapSchema<TrainSpec> Train = new("'train'",
     [
+        new Key<TrainSpec, string>("recipe", "A published protocol that the other keys start from.", Words("recipe", [.. RecipeCatalogue.All.Select(recipe => recipe.Name)]),
+            t => t.Recipe, (t, v) => t with { Recipe = v }, present: t => t.Recipe.Length > 0),
         Whole<TrainSpec>("epochs", "Epochs of the found model.", 0, MaxEpochs, t => t.Epochs, (t, v) => t with { Epochs = v }),
         Whole<TrainSpec>("batch", "Images of a step.", 1, MaxBatch, t => t.Batch, (t, v) => t with { Batch = v }),
         Whole<TrainSpec>("warmup", "Epochs over which the learning rate rises linearly; from scratch only.", 0, MaxEpochs, t => t.Warmup, (t, v) => t with { Warmup = v }),
         new Key<TrainSpec, bool>("continue", "Start from the supernet's weights (the authors' second phase), not from scratch.", new FlagSchema(), t => t.Continue, (t, v) => t with { Continue = v }),
         new Key<TrainSpec, OptimizerSpec>("optimizer", "The optimizer.", Optimizer, t => t.Optimizer, (t, v) => t with { Optimizer = v }),
         Number<TrainSpec>("clip", "Largest norm of the gradient; 0 for no clipping.", 0, 1e9, t => t.Clip, (t, v) => t with { Clip = v }),
-        new Key<TrainSpec, string>("preprocessing", "How images become squares.", Words("preprocessing", "pfd", "vpt-vtab", "vpt-fgvc"), t => t.Preprocessing, (t, v) => t with { Preprocessing = v }),
+        new Key<TrainSpec, string>("preprocessing", "How images become squares.", Words("preprocessing", "pfd", "vpt-vtab", "vpt-fgvc", "squash"), t => t.Preprocessing, (t, v) => t with { Preprocessing = v }),
         new Key<TrainSpec, string>("normalization", "Mean and deviation that pixels are normalised by.", Words("normalization", "imagenet", "half"), t => t.Normalization, (t, v) => t with { Normalization = v }),
+        // Absent from the canonical text at their defaults, so that hashes of specs from before these keys stay.
+        new Key<TrainSpec, double>("base-batch", "Images that lr is meant for: the rate is lr · batch / base-batch. 0: the rate is lr.",
+            new NumberSchema(true, 0, MaxBatch), t => t.BaseBatch, (t, v) => t with { BaseBatch = (int)v }, present: t => t.BaseBatch > 0),
+        new Key<TrainSpec, Keep>("keep", "Which epoch's parameters count: the best by validation accuracy, or the last.",
+            new ChoiceSchema<Keep>("epoch", ("best", Keep.Best), ("last", Keep.Last)), t => t.Keep, (t, v) => t with { Keep = v }, present: t => t.Keep != Keep.Best),
+        new Key<TrainSpec, GridSpec>("grid", "Learning rates and decays that 'train --grid' chooses from on the validation split.", Grid, t => t.Grid, (t, v) => t with { Grid = v }, present: t => t.Grid.Lr.Count + t.Grid.WeightDecay.Count > 0),
+        new Key<TrainSpec, bool>("retrain", "Train the chosen setting again on training and validation pictures together.", new FlagSchema(), t => t.Retrain, (t, v) => t with { Retrain = v }, present: t => t.Retrain),
+        new Key<TrainSpec, EquatableArray<double>>("seeds", "Seeds of the runs that are reported.", new ListSchema<double>("a list of seeds", new NumberSchema(true, 0, int.MaxValue), 0, 1, 1000), t => t.Seeds, (t, v) => t with { Seeds = v }, present: t => t.Seeds.Count > 0),
     ]);
 
     private static readonly MapSchema<BudgetSpec> Budget = new("'budget'",
@@ -98,7 +114,7 @@ internal sealed class SpecSchema
             new Key<SpecDocument, EquatableArray<OperatorSpec>>("operators", "Operators by name, for use in 'layers'.", this.Operators, s => s.Operators, (s, v) => s with { Operators = v }),
             new LayersKey(),
             new Key<SpecDocument, SearchSpec>("search", "How the policy is searched.", Search, s => s.Search, (s, v) => s with { Search = v }),
-            new Key<SpecDocument, TrainSpec>("train", "How the found model is trained.", Train, s => s.Train, (s, v) => s with { Train = v }),
+            new Key<SpecDocument, TrainSpec>("train", "How the found model is trained.", new RecipeSchema(Train), s => s.Train, (s, v) => s with { Train = v }),
             new Key<SpecDocument, BudgetSpec>("budget", "Limits that break the build.", Budget, s => s.Budget, (s, v) => s with { Budget = v }),
         ], check: CheckTogether);
     }
@@ -108,6 +124,9 @@ internal sealed class SpecSchema
 
     /// <summary>The schema over the operators of this compiler. (Stands after the fields it is made of: statics start in order.)</summary>
     public static SpecSchema Default { get; } = new(OperatorKinds.All);
+
+    /// <summary>What <c>train</c> holds.</summary>
+    public static MapSchema<TrainSpec> Training => Train;
 
     /// <summary>The whole spec.</summary>
     public MapSchema<SpecDocument> Root { get; }
@@ -147,6 +166,8 @@ internal sealed class SpecSchema
         foreach (var one in spec.Operators.Where(o => !spec.Layers.Any(l => l.Candidates.Contains(o.Name))))
             problems.Add(ProblemCatalogue.UnusedOperator.At(SpecPositions.Key(SpecPositions.Child("operators", one.Name)), one.Name));
     }
+
+    private static ListSchema<double> Rates(string what) => new(what, new NumberSchema(false, 0, 1000), 0, 1, 100);
 
     private static ChoiceSchema<string> Words(string what, params string[] words) => new(what, [.. words.Select(w => (w, w))]);
 
