@@ -21,11 +21,11 @@ internal static class Specs
         new BackboneSpec { Family = "vit", Image = 32, Patch = 8, Width = 48, Depth = depth, Heads = 4, Mlp = 96, Pool = pool }, share);
 
     /// <summary>A Swin of two stages with shifted windows, the second of which does not tile.</summary>
-    public static SpecDocument TinySwin() => Of(
+    public static SpecDocument TinySwin(int second = 2) => Of(
         new BackboneSpec
         {
-            Family = "swin", Image = 48, Patch = 4, Width = 32, Depth = 4, Heads = 2, Mlp = 128, Window = 4,
-            Depths = EquatableArray.Of(2, 2), StageHeads = EquatableArray.Of(2, 4),
+            Family = "swin", Image = 48, Patch = 4, Width = 32, Depth = 2 + second, Heads = 2, Mlp = 128, Window = 4,
+            Depths = EquatableArray.Of(2, second), StageHeads = EquatableArray.Of(2, 4),
         }, share: true, withPrefix: true);
 
     /// <summary>Prefixes under two names compete in every layer.</summary>

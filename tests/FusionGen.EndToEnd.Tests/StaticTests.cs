@@ -22,6 +22,10 @@ public sealed class StaticTests
             yield return new TestCaseData(Specs.TinySwin(), batch).SetName($"swin, {batch}");
             yield return new TestCaseData(Specs.TwoPrefixes(Specs.Tiny()), batch).SetName($"two prefixes, {batch}");
         }
+        // Deep enough for layers to be like others.
+        yield return new TestCaseData(Specs.Tiny(depth: 7), 9).SetName("deep, shared");
+        yield return new TestCaseData(Specs.Tiny(depth: 6, share: false, pool: Pooling.Mean), 9).SetName("deep, unshared, mean");
+        yield return new TestCaseData(Specs.TinySwin(8), 9).SetName("deep swin");
     }
 
     [TestCaseSource(nameof(Cases))]
@@ -36,6 +40,15 @@ public sealed class StaticTests
     {
         var spec = Specs.Tiny();
         var compiled = CompiledSpec.Compile(spec, new PolicyDocument(spec.Model, SpecHash.Of(spec), spec.Layers.Select(_ => kind).ToEquatableArray()));
+        Compare((device, type) => compiled.CreateModel(device, type), spec, 5);
+    }
+
+    /// <summary>Layers with the same operator between others with the same ones are like each other, wherever they are.</summary>
+    [Test]
+    public void So_is_a_models_with_several_operators([Values("add concat add concat add concat add concat", "none none affine affine affine affine concat affine", "cross-attention prefix add cross-attention prefix add cross-attention prefix")] string choices)
+    {
+        var spec = Specs.Tiny(depth: 8);
+        var compiled = CompiledSpec.Compile(spec, new PolicyDocument(spec.Model, SpecHash.Of(spec), choices.Split(' ').ToEquatableArray()));
         Compare((device, type) => compiled.CreateModel(device, type), spec, 5);
     }
 

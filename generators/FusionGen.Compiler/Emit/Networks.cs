@@ -9,9 +9,7 @@ namespace FusionGen.Compiler.Emit;
 public sealed class Networks
 {
     private readonly SpecDocument spec;
-    private readonly Dictionary<Network, Differentiation> steps = [];
-    private readonly Dictionary<Network, Network> passes = [];
-    private readonly Dictionary<object, StaticPlan> plans = [];
+    private readonly Dictionary<(Network, bool), (Differentiation? Step, StaticPlan Plan)> programs = [];
 
     private Networks(SpecDocument spec, Network backbone, Network? supernet, Network? model)
     {
@@ -65,31 +63,35 @@ public sealed class Networks
     public int PassesOf(Network network) => network == this.Supernet && this.spec.Search.Order == SearchOrder.SecondFd ? 2 : 1;
 
     /// <summary>A training step of a network as its static program runs it: within the budget of memory, if computing cheap values again makes it fit.</summary>
-    public Differentiation Step(Network network)
-    {
-        if (!this.steps.TryGetValue(network, out var step))
-        {
-            var room = this.spec.Budget.Memory > 0 ? Math.Max(1, this.spec.Budget.Memory - this.ParameterBytes) : 0;
-            this.steps.Add(network, step = Recomputations.Within(Pipeline.ForTraining(network), this.Batch, this.PassesOf(network), room));
-        }
-        return step;
-    }
-
-    /// <summary>A network as its static program predicts with it.</summary>
-    public Network Pass(Network network)
-    {
-        if (!this.passes.TryGetValue(network, out var pass))
-            this.passes.Add(network, pass = Pipeline.ForInference(network));
-        return pass;
-    }
+    public Differentiation Step(Network network) => this.Program(network, isTraining: true).Step!;
 
     /// <summary>The static program of a network: of its training step, or of its forward pass.</summary>
-    public StaticPlan Plan(Network network, bool isTraining)
+    public StaticPlan Plan(Network network, bool isTraining) => this.Program(network, isTraining).Plan;
+
+    private (Differentiation? Step, StaticPlan Plan) Program(Network network, bool isTraining)
     {
-        object key = isTraining ? this.Step(network) : this.Pass(network);
-        if (!this.plans.TryGetValue(key, out var plan))
-            this.plans.Add(key, plan = key is Differentiation step ? StaticPlan.Of(step) : StaticPlan.Of((Network)key));
-        return plan;
+        if (!this.programs.TryGetValue((network, isTraining), out var program))
+        {
+            try
+            {
+                program = this.Program(network, isTraining, isShort: true);
+            }
+            catch (UnrollException)
+            {
+                program = this.Program(network, isTraining, isShort: false);
+            }
+            this.programs.Add((network, isTraining), program);
+        }
+        return program;
+    }
+
+    private (Differentiation? Step, StaticPlan Plan) Program(Network network, bool isTraining, bool isShort)
+    {
+        if (!isTraining)
+            return (null, StaticPlan.Of(Pipeline.ForInference(network, isShort)));
+        var room = this.spec.Budget.Memory > 0 ? Math.Max(1, this.spec.Budget.Memory - this.ParameterBytes) : 0;
+        var step = Recomputations.Within(Pipeline.ForTraining(network, isShort), this.Batch, this.PassesOf(network), room);
+        return (step, StaticPlan.Of(step));
     }
 
     /// <summary>Tuned share, head included, of backbone plus tuned (VPT's convention, METHOD §2).</summary>

@@ -11,7 +11,7 @@ internal sealed class StaticCode
     private readonly Differentiation? differentiation;
     private readonly bool isSupernet;
     private readonly Dictionary<string, int> parameterIndex = new(StringComparer.Ordinal);
-    private readonly Slots slots = new();
+    private Slots slots = new();
 
     private StaticCode(Network network, Differentiation? differentiation, StaticPlan plan, bool isSupernet)
     {
@@ -26,8 +26,8 @@ internal sealed class StaticCode
     /// <summary>Writes the program of a network's forward pass, or of a training step of it.</summary>
     public static void Write(CodeWriter code, string type, Networks networks, Network network, bool isSupernet, bool isTraining)
     {
-        var step = isTraining ? networks.Step(network) : null;
-        new StaticCode(step?.Network ?? networks.Pass(network), step, networks.Plan(network, isTraining), isSupernet).Write(code, type);
+        var plan = networks.Plan(network, isTraining);
+        new StaticCode(plan.Network, isTraining ? networks.Step(network) : null, plan, isSupernet).Write(code, type);
     }
 
     private void Write(CodeWriter code, string type)
@@ -42,82 +42,109 @@ internal sealed class StaticCode
             code.Line();
             code.Line("private static StaticGradient[] Places { get; } =");
             code.Line("[");
-            foreach (var pair in this.differentiation?.Gradients.OrderBy(pair => pair.Key.Id) ?? Enumerable.Empty<KeyValuePair<Value, Value>>())
-                code.Line($"    {this.Gradient(pair.Key, pair.Value)},");
+            this.WriteGradients(code);
             code.Line("];");
             if (this.differentiation is null)
                 this.WriteReads(code);
-            var last = this.network.Logits.Id;
-            this.WritePhase(code, "RunShared", "What depends on parameters only.", i => i.Phase == Phase.Shared);
-            this.WritePhase(code, "RunForward", "From images to logits.", i => i.Phase is Phase.Sample or Phase.Partial && i.Value.Id <= last);
-            this.WritePhase(code, "RunBackward", "From the logits' gradient to sums over images.", i => i.Phase is Phase.Sample or Phase.Partial && i.Value.Id > last);
-            this.WritePhase(code, "RunFinish", "From sums over images to gradients.", i => i.Phase == Phase.Finish);
+            this.WriteStage(code, Stage.Shared, "What depends on parameters only.");
+            this.WriteStage(code, Stage.Forward, "From images to logits.");
+            this.WriteStage(code, Stage.Backward, "From the logits' gradient to sums over images.");
+            this.WriteStage(code, Stage.Finish, "From sums over images to gradients.");
         }
     }
 
-    private string Gradient(Value of, Value gradient)
+    /// <summary>Gradients of parameters, in the order of the table, and of mixtures.</summary>
+    private void WriteGradients(CodeWriter code)
     {
-        var what = of.Op is ParameterOp parameter
-            ? $"StaticGradient.OfParameter({N(this.parameterIndex[parameter.Name])}"
-            : $"StaticGradient.OfMixture({N(((MixtureOp)of.Op).Layer)}, {(((MixtureOp)of.Op).Log ? "true" : "false")}";
-        return $"{what}, {Record(this.plan[gradient])})";
+        var gradients = new SortedDictionary<(bool, int), string>();
+        foreach (var pair in this.differentiation?.Gradients ?? new Dictionary<Value, Value>())
+        {
+            var (of, place) = (pair.Key, this.plan[pair.Value]);
+            foreach (var section in this.SectionsOf(of))
+            {
+                var number = of.Op is ParameterOp parameter ? this.IndexOf(parameter, section) : MixtureOf((MixtureOp)of.Op, section);
+                var what = of.Op is MixtureOp mixture ? $"OfMixture({N(number)}, {Bool(mixture.Log)}" : $"OfParameter({N(number)}";
+                gradients.Add((of.Op is MixtureOp, of.Op is MixtureOp { Log: true } ? (2 * number) + 1 : 2 * number), $"StaticGradient.{what}, {this.Record(place, section)})");
+            }
+        }
+        foreach (var gradient in gradients.Values)
+            code.Line($"    {gradient},");
     }
+
+    /// <summary>The sections that a leaf stands for: those like the one that owns it; null for a common leaf.</summary>
+    private IReadOnlyList<Section?> SectionsOf(Value leaf) =>
+        !this.network.IsShort || this.network.Sections.OwnerOf(leaf) is not { } owner ? [null]
+        : owner.Like == owner ? [.. this.network.Sections.All.Where(section => section.Like == owner)] : [];
+
+    /// <summary>Where in the table the parameter is that a section has in the place of a planned one.</summary>
+    private int IndexOf(ParameterOp parameter, Section? section)
+    {
+        if (section is not null && section.Like != section && this.network.IsShort && section.Like.IndexOf(parameter) is >= 0 and var own)
+            parameter = section.Parameters[own];
+        return this.parameterIndex[parameter.Name];
+    }
+
+    private static int MixtureOf(MixtureOp mixture, Section? section) => section is { Mixture: >= 0 } ? section.Mixture : mixture.Layer;
 
     /// <summary>What the parameter-only part reads: tuned numbers, frozen ones, mixtures.</summary>
     private void WriteReads(CodeWriter code)
     {
-        var leaves = this.plan.Instructions.Where(i => i.Phase == Phase.Shared).SelectMany(i => i.Inputs).Select(place => place.Leaf?.Op).Distinct().ToList();
-        var parameters = leaves.OfType<ParameterOp>().ToLookup(parameter => parameter.Role == ParameterRole.Frozen, parameter => this.parameterIndex[parameter.Name]);
+        var reads = new SortedSet<(int Kind, int Number)>();
+        foreach (var call in this.plan.Layout.Calls.Where(call => call.Run.Stage == Stage.Shared))
+        {
+            foreach (var leaf in call.Run.Instructions.SelectMany(i => i.Inputs).Select(place => place.Leaf?.Op))
+            {
+                if (leaf is ParameterOp parameter)
+                    reads.Add((parameter.Role == ParameterRole.Frozen ? 1 : 0, this.IndexOf(parameter, call.Section)));
+                else if (leaf is MixtureOp mixture)
+                    reads.Add((mixture.Log ? 3 : 2, MixtureOf(mixture, call.Section)));
+            }
+        }
         code.Line();
         code.Line("/// <inheritdoc/>");
         using (code.Block("protected override bool ReadShared(in StaticFrame f, ref SharedDigest digest)"))
         {
-            Each(parameters[false], "digest.Add(f.Parameter(i));");
-            Each(parameters[true], "digest.Sample(f.Parameter(i));");
-            Each(leaves.OfType<MixtureOp>().Where(mixture => !mixture.Log).Select(mixture => mixture.Layer), "digest.Add(f.Weights(i));");
-            Each(leaves.OfType<MixtureOp>().Where(mixture => mixture.Log).Select(mixture => mixture.Layer), "digest.Add(f.LogWeights(i));");
+            var statements = new[] { "digest.Add(f.Parameter(i));", "digest.Sample(f.Parameter(i));", "digest.Add(f.Weights(i));", "digest.Add(f.LogWeights(i));" };
+            for (var kind = 0; kind < statements.Length; kind++)
+            {
+                var list = string.Join(", ", reads.Where(read => read.Kind == kind).Select(read => N(read.Number)));
+                if (list.Length == 0)
+                    continue;
+                code.Line($"foreach (var i in (ReadOnlySpan<int>)[{list}])");
+                code.Line($"    {statements[kind]}");
+            }
             code.Line("digest.Add([f.IsDiscrete ? 1 : 0]);");
             code.Line("return true;");
         }
-
-        void Each(IEnumerable<int> numbers, string statement)
-        {
-            var list = string.Join(", ", numbers.OrderBy(number => number).Select(number => N(number)));
-            if (list.Length == 0)
-                return;
-            code.Line($"foreach (var i in (ReadOnlySpan<int>)[{list}])");
-            code.Line($"    {statement}");
-        }
     }
 
-    /// <summary>A phase: a method that calls one method per scope, so that none grows long. Scopes that differ in nothing but where things lie share one.</summary>
-    private void WritePhase(CodeWriter code, string name, string doc, Func<StaticInstruction, bool> isIn)
+    /// <summary>A stage: a method that calls one method per scope, so that none grows long. Scopes that differ in nothing but where things lie share one.</summary>
+    private void WriteStage(CodeWriter code, Stage stage, string doc)
     {
-        var groups = new List<(string Scope, List<StaticInstruction> Instructions)>();
-        foreach (var instruction in this.plan.Instructions.Where(isIn))
-        {
-            if (groups.Count == 0 || groups[groups.Count - 1].Scope != instruction.Value.Scope)
-                groups.Add((instruction.Value.Scope, []));
-            groups[groups.Count - 1].Instructions.Add(instruction);
-        }
         var taken = new HashSet<string>(StringComparer.Ordinal);
         var methods = new Dictionary<string, Method>(StringComparer.Ordinal);
-        var calls = new List<(Method Method, string Scope, IReadOnlyList<string> Places)>();
-        foreach (var (scope, instructions) in groups)
+        var bodies = new Dictionary<StaticRun, (Method Method, Slots Slots)>();
+        var calls = new List<(Method Method, string Scope, long[] Numbers)>();
+        foreach (var call in this.plan.Layout.Calls.Where(call => call.Run.Stage == stage))
         {
-            var body = this.Body(instructions);
-            if (!methods.TryGetValue(body, out var method))
-                methods.Add(body, method = new Method(Names.Unique(name + Names.Pascal(scope), taken), body, [.. this.slots.Numbers]));
-            else
-                method.Compare(this.slots.Numbers);
-            calls.Add((method, scope, [.. this.slots.Numbers]));
+            if (!bodies.TryGetValue(call.Run, out var body))
+            {
+                var slots = this.slots = new Slots();
+                var text = this.Body(call.Run.Instructions);
+                if (!methods.TryGetValue(text, out var method))
+                    methods.Add(text, method = new Method(Names.Unique("Run" + stage + Names.Pascal(call.Scope), taken), text));
+                bodies.Add(call.Run, body = (method, slots));
+            }
+            var numbers = body.Slots.All.Select(slot => this.Number(slot, call.Section)).ToArray();
+            body.Method.Compare(numbers);
+            calls.Add((body.Method, call.Scope, numbers));
         }
         code.Line();
         code.Doc(doc);
-        using (code.Block($"protected override void {name}(in StaticFrame f)"))
+        using (code.Block($"protected override void Run{stage}(in StaticFrame f)"))
         {
-            foreach (var (method, scope, places) in calls)
-                code.Line(method.Varying.Count == 0 ? $"{method.Name}(f);" : $"{method.Name}(f, [{string.Join(", ", method.Varying.Select(slot => places[slot]))}]);  // {scope}");
+            foreach (var (method, scope, numbers) in calls)
+                code.Line(method.Varying.Count == 0 ? $"{method.Name}(f);" : $"{method.Name}(f, [{string.Join(", ", method.Varying.Select(slot => N(numbers[slot])))}]);  // {scope}");
         }
         foreach (var method in methods.Values)
         {
@@ -127,20 +154,52 @@ internal sealed class StaticCode
         }
     }
 
-    /// <summary>Calls with a slot <c>{k}</c> for every number that says where something lies.</summary>
+    /// <summary>The number of a slot where a section is called: where a block is, or which parameter or mixture is read.</summary>
+    private long Number((object Of, Section? Section) slot, Section? section) => slot.Of switch
+    {
+        StaticBlock block => this.plan.Layout.Block(block, slot.Section ?? section).Offset,
+        ParameterOp parameter => this.IndexOf(parameter, section),
+        MixtureOp mixture => MixtureOf(mixture, section),
+        _ => throw new InvalidOperationException(),
+    };
+
+    /// <summary>Calls, with a slot for every block, parameter and mixture.</summary>
     private string Body(IEnumerable<StaticInstruction> instructions)
     {
-        this.slots.Clear();
         var body = new CodeWriter();
         foreach (var instruction in instructions)
-            this.WriteCall(body, instruction);
+        {
+            if (this.plan.Layout.Summands(instruction) is { } summands)
+                this.WriteSum(body, instruction, summands);
+            else
+                this.WriteCall(body, instruction);
+        }
         return body.ToString().TrimEnd('\n');
+    }
+
+    /// <summary>A sum over sections: the first two, then one after the other.</summary>
+    private void WriteSum(CodeWriter code, StaticInstruction i, IReadOnlyList<(StaticPlace Place, Section? Section)> summands)
+    {
+        var result = this.Place(i.Result);
+        var sum = this.Place(summands[0].Place, summands[0].Section);
+        if (summands.Count < 4 || summands.Any(summand => summand.Place.Buffer is not { } buffer || buffer.Block.Phase != summands[0].Place.Buffer?.Block.Phase))
+        {
+            foreach (var (place, section) in summands.Skip(1))
+            {
+                code.Line($"StaticOps.Add({sum}, {this.Place(place, section)}, {result});  // {i.Value.Shape}");
+                sum = result;
+            }
+            return;
+        }
+        code.Line($"{sum}.CopyTo({result});");
+        code.Line($"foreach (var i in (ReadOnlySpan<int>)[{string.Join(", ", summands.Skip(1).Select(summand => N(this.plan.Layout.Offset(summand.Place, summand.Section))))}])");
+        code.Line($"    StaticOps.Add({result}, f.{Arena(summands[0].Place)}(i, {N(i.Result.Elements)}), {result});  // {i.Value.Shape}");
     }
 
     private void WriteCall(CodeWriter code, StaticInstruction i)
     {
         var value = i.Value;
-        var x = i.Inputs.Select(this.Place).ToArray();
+        var x = i.Inputs.Select(place => this.Place(place)).ToArray();
         var shapes = value.Inputs.Select(input => input.Shape).ToArray();
         var (r, shape) = (this.Place(i.Result), value.Shape);
         var residual = i.Residual is null ? "default" : this.Place(i.Residual);
@@ -341,31 +400,29 @@ internal sealed class StaticCode
 
     private string Place(Value value) => this.Place(this.plan[value]);
 
-    private string Place(StaticPlace place)
+    private string Place(StaticPlace place, Section? section = null)
     {
         if (place.Buffer is { } buffer)
         {
-            var method = buffer.Phase switch { Phase.Sample => "Sample", Phase.Partial => "Partial", _ => "Shared" };
-            return $"f.{method}({this.slots.Of(place, buffer.Offset + place.Start)}, {N(place.Elements)})";
+            return $"f.{Arena(place)}({this.slots.Of(buffer.Block, section, buffer.Start + place.Start)}, {N(place.Elements)})";
         }
         if (place.Leaf is null)
             return "default";
         return place.Leaf.Op switch
         {
             ParameterOp parameter => place.Start == 0 && place.Elements == parameter.Shape.Elements
-                ? $"f.Parameter({this.slots.Of(place, this.parameterIndex[parameter.Name])})"
-                : $"f.Parameter({this.slots.Of(place, this.parameterIndex[parameter.Name])}).Slice({N(place.Start)}, {N(place.Elements)})",
-            MixtureOp mixture => $"f.{(mixture.Log ? "LogWeights" : "Weights")}({this.slots.Of(place, mixture.Layer)}).Slice({N(place.Start)}, {N(place.Elements)})",
+                ? $"f.Parameter({this.slots.Of(parameter)})"
+                : $"f.Parameter({this.slots.Of(parameter)}).Slice({N(place.Start)}, {N(place.Elements)})",
+            MixtureOp mixture => $"f.{(mixture.Log ? "LogWeights" : "Weights")}({this.slots.Of(mixture)}).Slice({N(place.Start)}, {N(place.Elements)})",
             InputOp input => input.Name == "seed" ? "f.Seed" : "f.Images",
             _ => throw new InvalidOperationException($"{place.Leaf.Op} is no leaf"),
         };
     }
 
-    private static string Record(StaticPlace place)
-    {
-        var arena = place.Buffer!.Phase switch { Phase.Sample => "Sample", Phase.Partial => "Partial", _ => "Shared" };
-        return $"new StaticPlace(StaticArena.{arena}, {N(place.Buffer.Offset + place.Start)}, {N(place.Elements)})";
-    }
+    private string Record(StaticPlace place, Section? section = null) =>
+        $"new StaticPlace(StaticArena.{Arena(place)}, {N(this.plan.Layout.Offset(place, section))}, {N(place.Elements)})";
+
+    private static string Arena(StaticPlace place) => place.Buffer!.Block.Phase.ToString();
 
     private static int Axis(int axis, Shape shape) => axis < 0 ? axis + shape.Rank : axis;
 
@@ -407,34 +464,31 @@ internal sealed class StaticCode
 
     private static string Bool(bool value) => value ? "true" : "false";
 
-    /// <summary>The numbers of a body that say where things lie, one slot for each place.</summary>
+    /// <summary>What the code of a scope reads and writes, one slot each: blocks of memory, parameters, mixtures.</summary>
     private sealed class Slots
     {
-        private readonly Dictionary<StaticPlace, string> known = [];
-        private readonly List<string> numbers = [];
+        /// <summary>Around a slot in a body: its number, and what is added to it.</summary>
+        public const char Open = '\u0001', Plus = '\u0002', Close = '\u0003';
+        private readonly Dictionary<(object, Section?), int> known = [];
 
-        public IReadOnlyList<string> Numbers => this.numbers;
+        public List<(object Of, Section? Section)> All { get; } = [];
 
-        public void Clear()
+        public string Of(object of, Section? section = null, long start = 0)
         {
-            this.known.Clear();
-            this.numbers.Clear();
-        }
-
-        public string Of(StaticPlace place, long number)
-        {
-            if (!this.known.TryGetValue(place, out var slot))
+            if (!this.known.TryGetValue((of, section), out var slot))
             {
-                this.known.Add(place, slot = $"{{{N(this.numbers.Count)}}}");
-                this.numbers.Add(N(number));
+                this.known.Add((of, section), slot = this.All.Count);
+                this.All.Add((of, section));
             }
-            return slot;
+            return $"{Open}{N(slot)}{Plus}{N(start)}{Close}";
         }
     }
 
     /// <summary>The code of one scope, or of several.</summary>
-    private sealed class Method(string name, string body, IReadOnlyList<string> numbers)
+    private sealed class Method(string name, string body)
     {
+        private long[]? numbers;
+
         public string Name => name;
 
         /// <summary>Slots whose numbers are not the same in all scopes; they become a parameter.</summary>
@@ -444,19 +498,32 @@ internal sealed class StaticCode
         {
             get
             {
-                var texts = numbers.ToArray();
-                var position = 0;
-                foreach (var slot in this.Varying)
-                    texts[slot] = $"at[{N(position++)}]";
-                return string.Format(System.Globalization.CultureInfo.InvariantCulture, body, texts);
+                var positions = this.Varying.ToList();
+                var text = new System.Text.StringBuilder();
+                for (var i = 0; i < body.Length; i++)
+                {
+                    if (body[i] != Slots.Open)
+                    {
+                        text.Append(body[i]);
+                        continue;
+                    }
+                    var (plus, close) = (body.IndexOf(Slots.Plus, i), body.IndexOf(Slots.Close, i));
+                    var slot = int.Parse(body.Substring(i + 1, plus - i - 1), System.Globalization.CultureInfo.InvariantCulture);
+                    var start = long.Parse(body.Substring(plus + 1, close - plus - 1), System.Globalization.CultureInfo.InvariantCulture);
+                    var position = positions.IndexOf(slot);
+                    text.Append(position < 0 ? N(this.numbers![slot] + start) : start == 0 ? $"at[{N(position)}]" : $"at[{N(position)}] + {N(start)}");
+                    i = close;
+                }
+                return text.ToString();
             }
         }
 
-        public void Compare(IReadOnlyList<string> others)
+        public void Compare(long[] others)
         {
-            for (var slot = 0; slot < numbers.Count; slot++)
+            this.numbers ??= others;
+            for (var slot = 0; slot < others.Length; slot++)
             {
-                if (numbers[slot] != others[slot])
+                if (this.numbers[slot] != others[slot])
                     this.Varying.Add(slot);
             }
         }

@@ -40,6 +40,9 @@ public sealed class Value
     /// <summary>What to call it in emitted code.</summary>
     public string Hint { get; private set; } = "";
 
+    /// <summary>Whether nothing computes it: a parameter, an input, a mixture.</summary>
+    public bool IsLeaf => this.Op is ParameterOp or InputOp or MixtureOp;
+
     /// <summary>Multiply-adds, in all or of one image.</summary>
     public long Macs => this.Op.Macs([.. this.Inputs.Select(input => input.Shape)], this.Shape);
 
@@ -64,6 +67,9 @@ public sealed class GraphBuilder
 
     /// <summary>The scope of parameter-only values that several layers use.</summary>
     public const string SharedScope = "shared";
+
+    /// <summary>Ends the scope of a part's gradients.</summary>
+    internal const string GradientSuffix = ".gradient";
 
     /// <summary>Every value, in topological order.</summary>
     public IReadOnlyList<Value> Values => this.values;
@@ -109,7 +115,7 @@ public sealed class GraphBuilder
     public Value MatMul(Value a, Value b, bool transposeA = false, bool transposeB = false) => this.Add(new MatMulOp(transposeA, transposeB), a, b);
 
     /// <inheritdoc cref="AddOp"/>
-    public Value Sum(Value a, Value b) => this.Add(new AddOp(), a, b);
+    public Value Sum(params Value[] summands) => this.Add(new AddOp(), summands);
 
     /// <inheritdoc cref="MulOp"/>
     public Value Mul(Value a, Value b) => this.Add(new MulOp(), a, b);

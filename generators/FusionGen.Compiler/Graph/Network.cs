@@ -6,13 +6,15 @@ namespace FusionGen.Compiler.Graph;
 /// <summary>A complete graph with what the cost model says of it.</summary>
 public sealed class Network
 {
-    private Network(GraphBuilder graph, Value features, Value logits, Func<IReadOnlyList<Value>, IReadOnlyList<ParameterOp>> parameters)
+    private Network(GraphBuilder graph, Value features, Value logits, Func<IReadOnlyList<Value>, IReadOnlyList<ParameterOp>> parameters, Sections? sections, bool isShort)
     {
         this.Features = features;
         this.Logits = logits;
         this.Graph = graph;
         this.Values = graph.Live([logits]);
         this.Parameters = parameters(this.Values);
+        this.Sections = sections ?? new Sections(this.Values);
+        this.IsShort = isShort;
     }
 
     /// <summary>What it was built by, and passes build on.</summary>
@@ -23,6 +25,12 @@ public sealed class Network
 
     /// <summary>The parameters among them, and α of each layer with a choice, which the mixture reads.</summary>
     public IReadOnlyList<ParameterOp> Parameters { get; }
+
+    /// <summary>Its parts, all of them.</summary>
+    public Sections Sections { get; }
+
+    /// <summary>Whether parts are left out that are like others.</summary>
+    public bool IsShort { get; }
 
     /// <summary>Pooled, normalised features (B, d).</summary>
     public Value Features { get; }
@@ -38,6 +46,9 @@ public sealed class Network
     /// attention keeps of its probabilities.
     /// </summary>
     public long ActivationBytes => 4 * this.Values.Where(value => value.IsTracked && value.Shape.IsPerSample && !value.Op.IsView).Sum(Kept);
+
+    /// <summary>Whether a value stands for several: it belongs to a section, and others like it are left out.</summary>
+    internal bool IsRepeated(Value value) => this.IsShort && this.Sections.Find(value.Scope) is { Like.Times: > 1 };
 
     /// <summary>Elements of the parameters of some roles.</summary>
     public long Count(params ParameterRole[] roles) => this.Parameters.Where(p => roles.Contains(p.Role)).Sum(p => p.Shape.Elements);
@@ -63,11 +74,11 @@ public sealed class Network
                 graph.Parameter("head.weight", ParameterRole.Head, weight, spec.Classes, width),
                 graph.Parameter("head.bias", ParameterRole.Head, bias, spec.Classes)).Named("logits");
         });
-        return new Network(graph, features, logits, values => [.. values.Select(value => value.Op).OfType<ParameterOp>(), .. Architecture(layers)]);
+        return new Network(graph, features, logits, values => [.. values.Select(value => value.Op).OfType<ParameterOp>(), .. Architecture(layers)], null, isShort: false);
     }
 
     /// <summary>The same network computed by another graph: its table of parameters stays, though the graph may read fewer.</summary>
-    internal Network As(GraphBuilder graph, Value features, Value logits) => new(graph, features, logits, _ => this.Parameters);
+    internal Network As(GraphBuilder graph, Value features, Value logits, bool isShort) => new(graph, features, logits, _ => this.Parameters, this.Sections, isShort);
 
     private static IEnumerable<ParameterOp> Architecture(EquatableArray<LayerSpec> layers) => layers
         .Select((layer, i) => new ParameterOp($"architecture.{Text.Invariant(i)}", ParameterRole.Architecture, Init.Zero, Shape.Of(layer.Candidates.Count)))

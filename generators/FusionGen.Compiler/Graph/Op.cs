@@ -124,11 +124,11 @@ public sealed record MatMulOp(bool TransposeA, bool TransposeB) : Op
     public override long Macs(IReadOnlyList<Shape> inputs, Shape output) => output.Elements * inputs[0][this.TransposeA ? -2 : -1].Size;
 }
 
-/// <summary>a + b, broadcast.</summary>
+/// <summary>a + b, broadcast; more than two, or one, of equal shapes where gradients from several parts of a network meet.</summary>
 public sealed record AddOp : Op
 {
     /// <inheritdoc/>
-    public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Broadcast(inputs[0], inputs[1]);
+    public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs.Count == 2 ? Shape.Broadcast(inputs[0], inputs[1]) : inputs[0];
 }
 
 /// <summary>a ⊙ b, broadcast.</summary>

@@ -8,8 +8,6 @@ namespace FusionGen.Compiler.Passes;
 /// </summary>
 public sealed class Differentiation
 {
-    private const string Suffix = ".gradient";
-
     private Differentiation(Network network, Value seed, IReadOnlyDictionary<Value, Value> gradients, Recomputation recomputation)
     {
         this.Network = network;
@@ -43,23 +41,34 @@ public sealed class Differentiation
     public static Differentiation Of(Network network, Recomputation recomputation = Recomputation.None)
     {
         var graph = network.Graph;
-        var seed = graph.In("head" + Suffix, () => graph.Input("seed", network.Logits.Shape));
+        var seed = graph.In("head" + GraphBuilder.GradientSuffix, () => graph.Input("seed", network.Logits.Shape));
         var sums = new Dictionary<Value, Value> { [network.Logits] = seed };
         var found = new Dictionary<Value, Value>();
+        var parts = new Dictionary<Value, List<Value>>();
         foreach (var value in network.Values.Reverse())
         {
-            if (!value.IsTracked || !sums.TryGetValue(value, out var gradient))
+            if (!value.IsTracked)
+                continue;
+            if (parts.TryGetValue(value, out var several))
+                sums.Add(value, several.Count == 1 && !network.IsRepeated(several[0]) ? several[0] : graph.In(GraphBuilder.SharedScope + GraphBuilder.GradientSuffix, () => graph.Sum([.. several])));
+            if (!sums.TryGetValue(value, out var gradient))
                 continue;
             sums.Remove(value);
             if (value.Op is ParameterOp or MixtureOp)
                 found.Add(value, gradient);
-            graph.Scope = value.Scope + Suffix;
+            graph.Scope = value.Scope + GraphBuilder.GradientSuffix;
             var inputs = recomputation == Recomputation.None ? value.Inputs : [.. value.Inputs.Select(input => recomputation.Covers(input) ? graph.Add(input.Op, [.. input.Inputs]) : input)];
             for (var i = 0; i < value.Inputs.Count; i++)
             {
                 var input = value.Inputs[i];
-                if (input.IsTracked && Passes.Gradients.Of(graph, value, inputs, gradient, i) is { } part)
+                if (!input.IsTracked || Passes.Gradients.Of(graph, value, inputs, gradient, i) is not { } part)
+                    continue;
+                if (!network.Sections.IsCommon(input))
                     sums[input] = sums.TryGetValue(input, out var sum) ? graph.Sum(sum, part) : part;
+                else if (parts.TryGetValue(input, out var list))
+                    list.Add(part);
+                else
+                    parts.Add(input, [part]);
             }
         }
         return new Differentiation(network, seed, found, recomputation);

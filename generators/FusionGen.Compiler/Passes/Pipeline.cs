@@ -50,9 +50,9 @@ public static class Pipeline
         return (step.Macs, sizeof(float) * StaticPlan.Of(step).SampleElements);
     }
 
-    /// <summary>The graph of a training step's forward pass.</summary>
-    public static Network ForTraining(Network network) => Rewriter.Run(network, Training).Network;
+    /// <summary>The graph of a training step's forward pass; short where asked for and where sections are alike.</summary>
+    public static Network ForTraining(Network network, bool isShort = false) => (isShort ? Rewriter.Shorten(network, Training) : Rewriter.Run(network, Training)).Network;
 
-    /// <summary>The graph of a prediction.</summary>
-    public static Network ForInference(Network network) => Rewriter.Run(network, Inference).Network;
+    /// <summary>The graph of a prediction; short where asked for and where sections are alike.</summary>
+    public static Network ForInference(Network network, bool isShort = false) => (isShort ? Rewriter.Shorten(network, Inference) : Rewriter.Run(network, Inference)).Network;
 }

@@ -10,8 +10,10 @@ public sealed class Rewriter
     private readonly Dictionary<Pass, int> applied = [];
     private readonly Dictionary<Pass, string> refused = [];
 
-    private Rewriter(Network network, IReadOnlyList<Pass> passes)
+    private Rewriter(Network network, IReadOnlyList<Pass> passes, bool isShort)
     {
+        isShort &= network.Sections.IsChain && !network.IsShort;
+        var left = isShort ? LeftOut(network.Sections) : [];
         var count = network.Logits.Id + 1;
         var (uses, places) = (new int[count], new Value[count]);
         uses[network.Logits.Id] = 1;
@@ -23,6 +25,11 @@ public sealed class Rewriter
         }
         foreach (var value in network.Values)
         {
+            if (left.TryGetValue(value, out var instead))
+            {
+                places[value.Id] = instead is null ? null! : places[instead.Id];
+                continue;
+            }
             this.Graph.Scope = value.Scope;
             var inputs = new Value[value.Inputs.Count];
             for (var i = 0; i < inputs.Length; i++)
@@ -40,7 +47,7 @@ public sealed class Rewriter
                 this.uses.Add(0);
             this.uses[place.Id] += uses[value.Id];
         }
-        this.Network = network.As(this.Graph, places[network.Features.Id], places[network.Logits.Id]);
+        this.Network = network.As(this.Graph, places[network.Features.Id], places[network.Logits.Id], isShort || network.IsShort);
     }
 
     /// <summary>The network as rewritten.</summary>
@@ -50,7 +57,27 @@ public sealed class Rewriter
     internal GraphBuilder Graph { get; } = new();
 
     /// <summary>Rewrites a network by some passes.</summary>
-    public static Rewriter Run(Network network, params IReadOnlyList<Pass> passes) => new(network, passes);
+    public static Rewriter Run(Network network, params IReadOnlyList<Pass> passes) => new(network, passes, isShort: false);
+
+    /// <summary>Rewrites a network by some passes, leaving out sections that are like others where it is a chain.</summary>
+    public static Rewriter Shorten(Network network, IReadOnlyList<Pass> passes) => new(network, passes, isShort: true);
+
+    /// <summary>The values of sections that are left out, and for what the next section reads of them what it reads instead: the same of the last section that stays.</summary>
+    private static Dictionary<Value, Value?> LeftOut(Sections sections)
+    {
+        var left = new Dictionary<Value, Value?>();
+        var kept = sections.Short;
+        for (var i = 0; i < kept.Count; i++)
+        {
+            var end = i + 1 < kept.Count ? kept[i + 1].Index : sections.All.Count;
+            foreach (var section in sections.All.Skip(kept[i].Index + 1).Take(end - kept[i].Index - 1))
+            {
+                foreach (var value in section.Values)
+                    left[value] = section.Exits.IndexOf(value) is >= 0 and var exit ? kept[i].Exits[exit] : null;
+            }
+        }
+        return left;
+    }
 
     /// <summary>How often a pass found something.</summary>
     public int Applied(Pass pass) => this.applied.TryGetValue(pass, out var count) ? count : 0;

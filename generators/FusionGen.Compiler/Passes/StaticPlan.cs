@@ -23,14 +23,20 @@ public enum Phase
 /// <param name="Elements">Numbers, in all or per image.</param>
 public sealed record StaticBuffer(Phase Phase, long Elements)
 {
-    /// <summary>First instruction that writes it.</summary>
-    public int First { get; internal set; } = int.MaxValue;
+    /// <summary>The block of memory that it lies in.</summary>
+    public StaticBlock Block { get; internal set; } = null!;
 
-    /// <summary>Last instruction that reads it.</summary>
-    public int Last { get; internal set; } = -1;
+    /// <summary>Where in the block.</summary>
+    public long Start { get; internal set; }
 
     /// <summary>Where it is in its arena.</summary>
-    public long Offset { get; internal set; } = -1;
+    internal long Offset => this.Block.Offset + this.Start;
+
+    /// <summary>First instruction that writes it.</summary>
+    internal int First { get; set; } = int.MaxValue;
+
+    /// <summary>Last instruction that reads it.</summary>
+    internal int Last { get; set; } = -1;
 
     /// <inheritdoc/>
     public bool Equals(StaticBuffer? other) => ReferenceEquals(this, other);
@@ -74,13 +80,14 @@ public sealed class StaticPlan
     private readonly Dictionary<StaticBuffer, List<Value>> aliases = [];
     private readonly HashSet<Value> results;
 
-    private StaticPlan(IReadOnlyList<Value> values, IEnumerable<Value> results)
+    private StaticPlan(Network network, IReadOnlyList<Value> values, IEnumerable<Value> results)
     {
-        this.Values = values;
+        this.Network = network;
+        this.Values = InOrder(network.Sections, values);
         this.results = [.. results];
         var count = values[values.Count - 1].Id + 1;
         (this.places, this.phases, this.users) = (new StaticPlace?[count], new Phase[count], new List<Value>?[count]);
-        foreach (var value in values)
+        foreach (var value in this.Values)
         {
             this.phases[value.Id] = this.PhaseOf(value);
             foreach (var input in value.Inputs)
@@ -90,13 +97,13 @@ public sealed class StaticPlan
                     list.Add(value);
             }
         }
-        foreach (var value in values)
+        foreach (var value in this.Values)
             this.Schedule(value);
-        var buffers = this.Lifetimes();
-        this.SampleElements = Arrange(buffers.Where(buffer => buffer.Phase == Phase.Sample));
-        this.SharedElements = Arrange(buffers.Where(buffer => buffer.Phase is Phase.Shared or Phase.Finish));
-        this.PartialElements = Append(buffers.Where(buffer => buffer.Phase == Phase.Partial));
+        this.Layout = new StaticLayout(this, this.results);
     }
+
+    /// <summary>The network whose values it computes.</summary>
+    public Network Network { get; }
 
     /// <summary>What is computed, in topological order.</summary>
     public IReadOnlyList<Value> Values { get; }
@@ -104,14 +111,17 @@ public sealed class StaticPlan
     /// <summary>The calls, in order.</summary>
     public IReadOnlyList<StaticInstruction> Instructions => this.instructions;
 
+    /// <summary>The calls of all sections, those left out among them, and where in memory everything is.</summary>
+    public StaticLayout Layout { get; }
+
     /// <summary>Numbers of what is computed once a step.</summary>
-    public long SharedElements { get; }
+    public long SharedElements => this.Layout.SharedElements;
 
     /// <summary>Numbers of a worker's sums.</summary>
-    public long PartialElements { get; }
+    public long PartialElements => this.Layout.PartialElements;
 
     /// <summary>Numbers of an image, at the moment when most are alive.</summary>
-    public long SampleElements { get; }
+    public long SampleElements => this.Layout.SampleElements;
 
     /// <summary>Numbers that a call needs for itself: attention's probabilities of one image and head, and their gradient, a number a row and one a key, and all keys and values where a prefix joins them.</summary>
     public long ScratchElements => this.instructions.Select(i => i.Value.Op switch
@@ -139,11 +149,11 @@ public sealed class StaticPlan
     public long PeakBytes(int batch, int passes = 1) => this.PeakBytes(batch, passes * SlicesOf(batch), passes);
 
     /// <summary>Plans the forward pass.</summary>
-    public static StaticPlan Of(Network network) => new(network.Values, [network.Logits, network.Features]);
+    public static StaticPlan Of(Network network) => new(network, network.Values, [network.Logits, network.Features]);
 
     /// <summary>Plans a training step: the forward pass and every gradient.</summary>
     public static StaticPlan Of(Differentiation differentiation) =>
-        new(differentiation.Values, differentiation.Gradients.Values.Append(differentiation.Network.Logits));
+        new(differentiation.Network, differentiation.Values, differentiation.Gradients.Values.Append(differentiation.Network.Logits));
 
     /// <summary>Where a value is.</summary>
     public StaticPlace this[Value value] => this.places[value.Id]!;
@@ -159,7 +169,20 @@ public sealed class StaticPlan
     /// <summary>Logits of an image: of every head, all keys.</summary>
     private static long Keys(Value value, RowAttentionOp op) => value.Inputs[1].Shape[1].Size * op.Keys([.. value.Inputs.Select(input => input.Shape)]);
 
-    private static bool IsLeaf(Value value) => value.Op is ParameterOp or InputOp or MixtureOp;
+    /// <summary>Section by section, and back: what is common first, gradients of what is common last.</summary>
+    private static IReadOnlyList<Value> InOrder(Sections sections, IReadOnlyList<Value> values)
+    {
+        if (!sections.IsChain)
+            return values;
+        var parts = new List<Value>?[(2 * sections.All.Count) + 2];
+        foreach (var value in values)
+        {
+            var isGradient = value.Scope.EndsWith(GraphBuilder.GradientSuffix, StringComparison.Ordinal);
+            var part = value.IsLeaf ? 0 : sections.Find(value.Scope) is { } section ? (isGradient ? parts.Length - 2 - section.Index : 1 + section.Index) : isGradient ? parts.Length - 1 : 0;
+            (parts[part] ??= []).Add(value);
+        }
+        return [.. parts.SelectMany(part => part ?? [])];
+    }
 
     private List<Value> UsersOf(Value value) => this.users[value.Id] ??= [];
 
@@ -184,7 +207,7 @@ public sealed class StaticPlan
 
     private void Schedule(Value value)
     {
-        if (IsLeaf(value))
+        if (value.IsLeaf)
         {
             this.Place(value, new StaticPlace(value, null, 0, value.Shape.Elements));
             return;
@@ -334,75 +357,5 @@ public sealed class StaticPlan
             default:
                 return null;
         }
-    }
-
-    /// <summary>When each buffer is written first and read last, by the order in which phases run.</summary>
-    private List<StaticBuffer> Lifetimes()
-    {
-        var buffers = new List<StaticBuffer>();
-        var count = this.instructions.Count;
-        foreach (var (instruction, position) in this.instructions.Select((instruction, position) => (instruction, position)))
-        {
-            var i = instruction.Phase switch { Phase.Shared => position, Phase.Finish => (2 * count) + position, _ => count + position };
-            foreach (var input in instruction.Inputs)
-                Touch(input);
-            Touch(instruction.Result);
-            Touch(instruction.Residual);
-            Touch(instruction.Saved);
-            foreach (var part in instruction.Parts.Values)
-                Touch(part);
-
-            void Touch(StaticPlace? place)
-            {
-                if (place?.Buffer is not { } buffer)
-                    return;
-                if (buffer.Last < 0)
-                    buffers.Add(buffer);
-                buffer.First = Math.Min(buffer.First, i);
-                buffer.Last = Math.Max(buffer.Last, i);
-            }
-        }
-        foreach (var result in this.results)
-        {
-            if (this[result].Buffer is { } buffer)
-                buffer.Last = int.MaxValue;
-        }
-        return buffers;
-    }
-
-    /// <summary>Largest first, each at the lowest place where it is in nobody's way at any time.</summary>
-    private static long Arrange(IEnumerable<StaticBuffer> buffers)
-    {
-        // In the order of their offsets.
-        var placed = new List<StaticBuffer>();
-        var end = 0L;
-        foreach (var buffer in buffers.OrderByDescending(buffer => buffer.Elements).ThenBy(buffer => buffer.First))
-        {
-            var offset = 0L;
-            foreach (var other in placed)
-            {
-                if (other.First > buffer.Last || buffer.First > other.Last)
-                    continue;
-                if (offset + buffer.Elements <= other.Offset)
-                    break;
-                offset = Math.Max(offset, other.Offset + other.Elements);
-            }
-            buffer.Offset = offset;
-            var before = placed.FindLastIndex(other => other.Offset <= offset);
-            placed.Insert(before + 1, buffer);
-            end = Math.Max(end, offset + buffer.Elements);
-        }
-        return end;
-    }
-
-    private static long Append(IEnumerable<StaticBuffer> buffers)
-    {
-        var end = 0L;
-        foreach (var buffer in buffers.OrderBy(buffer => buffer.First))
-        {
-            buffer.Offset = end;
-            end += buffer.Elements;
-        }
-        return end;
     }
 }

@@ -53,7 +53,7 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                 return Array.From(sizes, at => Sum(x[0].Shape[0], n => Sum(x[0].Shape[op.TransposeA ? 1 : 2], k =>
                     x[0][op.TransposeA ? [n, k, at[0]] : [n, at[0], k]] * x[1][op.TransposeB ? [n, at[1], k] : [n, k, at[1]]])));
             case AddOp:
-                return Array.From(sizes, at => x[0].Stretched(at) + x[1].Stretched(at));
+                return Array.From(sizes, at => x.Sum(summand => summand.Stretched(at)));
             case MulOp:
                 return Array.From(sizes, at => x[0].Stretched(at) * x[1].Stretched(at));
             case MulAddOp:

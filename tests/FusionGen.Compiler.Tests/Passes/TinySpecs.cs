@@ -8,11 +8,11 @@ namespace FusionGen.Compiler.Tests.Passes;
 /// <summary>Networks small enough for plain loops in float64, with every operation in them.</summary>
 internal static class TinySpecs
 {
-    public static SpecDocument Vit(string candidates, string pool = "cls", string more = "") =>
-        Read($"{{ family: vit, image: 8, patch: 4, width: 8, depth: 2, heads: 2, mlp: 12, pool: {pool} }}", 2, candidates, more);
+    public static SpecDocument Vit(string candidates, string pool = "cls", string more = "", int depth = 2, string? layers = null) =>
+        Read($"{{ family: vit, image: 8, patch: 4, width: 8, depth: {depth}, heads: 2, mlp: 12, pool: {pool} }}", layers ?? $"0..{depth - 1}, candidates: [{candidates}", candidates, more);
 
     public static SpecDocument Swin(string candidates, string more = "") =>
-        Read("{ family: swin, image: 12, patch: 2, width: 4, depths: [2, 2], heads: [1, 2], mlp: 8, window: 4 }", 4, candidates, more);
+        Read("{ family: swin, image: 12, patch: 2, width: 4, depths: [2, 2], heads: [1, 2], mlp: 8, window: 4 }", $"0..3, candidates: [{candidates}", candidates, more);
 
     /// <summary>The supernet, or the backbone where there is nothing to choose.</summary>
     public static Network Network(SpecDocument spec)
@@ -21,7 +21,7 @@ internal static class TinySpecs
         return networks.Supernet ?? networks.Backbone;
     }
 
-    private static SpecDocument Read(string backbone, int layers, string candidates, string more)
+    private static SpecDocument Read(string backbone, string layers, string candidates, string more)
     {
         var result = SpecReader.Read(
             $"fusiongen: 1\nmodel: Tiny\nnamespace: A\nbackbone: {backbone}\nclasses: 3\n{more}" +
@@ -29,7 +29,7 @@ internal static class TinySpecs
                 ? ""
                 : "prompts: { tokens: 2 }\noperators:\n  none: { kind: none }\n  add: { kind: add }\n  affine: { kind: affine, reduction: 2 }\n" +
                   "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n  deep: { kind: prefix }\n  top: { kind: concat, top: 2 }\n" +
-                  $"layers:\n  - {{ at: 0..{layers - 1}, candidates: [{candidates}] }}\n"));
+                  $"layers:\n  - {{ at: {layers}] }}\n"));
         Assert.That(result.Problems.Where(problem => problem.Kind.Severity == Severity.Error), Is.Empty);
         return result.Document!;
     }
