@@ -57,15 +57,15 @@ public sealed class OperatorGoldenTests
         var graph = new GraphBuilder();
         var u = graph.Input("u", Shape.Batched(1, Tokens, Width));
         var document = Specs.Tiny() with { Operators = EquatableArray.Of(spec), Prompts = new PromptSpec { Tokens = Prompts } };
-        var fused = Fusion.Build(graph, document, 0, EquatableArray.Of(spec.Name), u, Heads, "");
+        var fused = Fusion.OfBlock(graph, document, 0, EquatableArray.Of(spec.Name), Heads, "").At(Site.AttentionInput, u, u);
         var live = new HashSet<Value>();
         void Reach(Value value)
         {
             if (live.Add(value))
                 value.Inputs.ToList().ForEach(Reach);
         }
-        Reach(fused.Tokens);
-        return (fused.Tokens, [.. graph.Values.Where(live.Contains).Select(value => value.Op).OfType<ParameterOp>()]);
+        Reach(fused);
+        return (fused, [.. graph.Values.Where(live.Contains).Select(value => value.Op).OfType<ParameterOp>()]);
     }
 
     private static MethodInfo Compile(Value output, ParameterOp[] parameters)

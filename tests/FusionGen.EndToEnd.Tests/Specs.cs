@@ -20,6 +20,23 @@ internal static class Specs
     public static SpecDocument Tiny(int depth = 3, bool share = true, Pooling pool = Pooling.Cls) => Of(
         new BackboneSpec { Family = "vit", Image = 32, Patch = 8, Width = 48, Depth = depth, Heads = 4, Mlp = 96, Pool = pool }, share);
 
+    /// <summary>Operators of every site compete in every layer, and one each is on around the layers.</summary>
+    public static SpecDocument Sites(SpecDocument spec)
+    {
+        OperatorSpec[] operators =
+        [
+            Operator("add"), Operator("prefix"), Operator("lora"), Operator("lora", ("targets", 0b110101), ("active", 3), ("scale", 0.7)) with { Name = "narrow" },
+            Operator("ssf"), Operator("adapter"), Operator("adapter", ("activation", 1), ("hidden", 10)) with { Name = "quick" }, Operator("add-direct"), Operator("affine-direct"),
+        ];
+        return spec with
+        {
+            Operators = operators.ToEquatableArray(),
+            Layers = spec.Layers.Select(_ => new LayerSpec(operators.Select(one => one.Name).ToEquatableArray())).ToEquatableArray(),
+            Embed = "ssf",
+            Norm = "ssf",
+        };
+    }
+
     /// <summary>A Swin of two stages with shifted windows, the second of which does not tile.</summary>
     public static SpecDocument TinySwin(int second = 2) => Of(
         new BackboneSpec

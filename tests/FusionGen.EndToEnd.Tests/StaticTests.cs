@@ -20,6 +20,7 @@ public sealed class StaticTests
             yield return new TestCaseData(Specs.Tiny(), batch).SetName($"shared, {batch}");
             yield return new TestCaseData(Specs.Tiny(share: false, pool: Pooling.Mean), batch).SetName($"unshared, mean, {batch}");
             yield return new TestCaseData(Specs.TinySwin(), batch).SetName($"swin, {batch}");
+            yield return new TestCaseData(Specs.Sites(Specs.Tiny()), batch).SetName($"sites, {batch}");
             yield return new TestCaseData(Specs.TwoPrefixes(Specs.Tiny()), batch).SetName($"two prefixes, {batch}");
         }
         // Deep enough for layers to be like others.
@@ -49,6 +50,14 @@ public sealed class StaticTests
     {
         var spec = Specs.Tiny(depth: 8);
         var compiled = CompiledSpec.Compile(spec, new PolicyDocument(spec.Model, SpecHash.Of(spec), choices.Split(' ').ToEquatableArray()));
+        Compare((device, type) => compiled.CreateModel(device, type), spec, 5);
+    }
+
+    [Test]
+    public void So_is_a_models_with_operators_of_any_site([Values("lora", "narrow", "ssf", "adapter", "quick", "add-direct", "affine-direct")] string name, [Values("cls", "mean", "swin")] string backbone)
+    {
+        var spec = Specs.Sites(backbone == "swin" ? Specs.TinySwin() : Specs.Tiny(pool: backbone == "mean" ? Pooling.Mean : Pooling.Cls));
+        var compiled = CompiledSpec.Compile(spec, new PolicyDocument(spec.Model, SpecHash.Of(spec), spec.Layers.Select(_ => name).ToEquatableArray()));
         Compare((device, type) => compiled.CreateModel(device, type), spec, 5);
     }
 

@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace FusionGen.EndToEnd.Tests;
 
-/// <summary>A supernet at a vertex of its mixture is the discretised model, to the bit.</summary>
+/// <summary>
+/// A supernet at a vertex of its mixture is the discretised model, to the bit. Static programs are so too wherever the passes do the same to both; where operators
+/// of several sites compete, the model's graph allows rewrites that the supernet's does not, and what is rewritten is rounded differently.
+/// </summary>
 public sealed class VertexTests
 {
     private static IEnumerable<TestCaseData> Cases()
@@ -19,6 +22,11 @@ public sealed class VertexTests
             yield return Case("unshared", Specs.Tiny(share: false), kind, step: 1);
         }
         yield return Case("mean", Specs.Tiny(pool: Pooling.Mean), 3, step: 1);
+        var sites = Specs.Sites(Specs.Tiny());
+        for (var kind = 0; kind < sites.Operators.Count; kind++)
+            yield return Case("sites", sites, kind, step: 0);
+        yield return Case("sites", sites, 2, step: 2);
+        yield return Case("sites, swin", Specs.Sites(Specs.TinySwin()), 2, step: 1);
         yield return Case("swin", Specs.TinySwin(), 1, step: 1);
         yield return Case("swin", Specs.TinySwin(), 5, step: 1);
     }
@@ -46,7 +54,11 @@ public sealed class VertexTests
             (supernet.Engine, model.Engine) = (engine, engine);
             using var expected = model.forward(images);
             using var actual = supernet.Forward(images, vertex);
-            Assert.That(actual.data<float>().ToArray(), Is.EqualTo(expected.data<float>().ToArray()), engine.ToString());
+            var (found, wanted) = (actual.data<float>().ToArray(), expected.data<float>().ToArray());
+            if (engine == Engine.Eager || !spec.Operators.Any(one => one.Kind == "lora"))
+                Assert.That(found, Is.EqualTo(wanted), engine.ToString());
+            else
+                Assert.That(found.Zip(wanted).Max(pair => Math.Abs(pair.First - pair.Second)), Is.LessThan(1e-5 * wanted.Max(Math.Abs)), engine.ToString());
             Assert.That(expected.isfinite().all().item<bool>(), Is.True);
         }
     }

@@ -25,9 +25,11 @@ public sealed record BackboneContext(GraphBuilder Graph, SpecDocument Spec, Equa
     public (Value Weight, Value Bias) Dense(string name, int output, int input, int parts = 1) =>
         (this.Weight($"{name}.weight", new Init(InitKind.Uniform, Math.Sqrt(6.0 / (input + (output / parts)))), output, input), this.Weight($"{name}.bias", Init.Zero, output));
 
-    /// <summary>The candidates of a layer fused with its tokens.</summary>
-    public FusedTokens Fuse(int layer, Value tokens, int heads, string bank) =>
-        Fusion.Build(this.Graph, this.Spec, layer, this.Candidates[layer].Candidates, tokens, heads, bank);
+    /// <summary>The candidates of a block.</summary>
+    public Fusion Block(int layer, int heads, string bank = "") => Fusion.OfBlock(this.Graph, this.Spec, layer, this.Candidates[layer].Candidates, heads, bank);
+
+    /// <summary>The operator at a place outside the blocks.</summary>
+    public Fusion At(Place place) => Fusion.At(this.Graph, this.Spec, place);
 }
 
 /// <summary>A family of frozen networks: one file, one entry of <see cref="BackboneCatalogue"/>.</summary>
@@ -43,34 +45,39 @@ public abstract class Backbone
     public abstract Value Build(BackboneContext context);
 
     /// <summary>x + fc2(gelu(fc1(LN(x)))).</summary>
-    private protected static Value Mlp(BackboneContext context, string block, Value x, int hidden, double epsilon)
+    private protected static Value Mlp(BackboneContext context, string block, Fusion fusion, Value x, int hidden, double epsilon)
     {
         var graph = context.Graph;
         var width = x.Shape.Last;
         var (normWeight, normBias) = context.Norm($"{block}.norm2", width);
         var (fc1, bias1) = context.Dense($"{block}.mlp.fc1", hidden, width);
         var (fc2, bias2) = context.Dense($"{block}.mlp.fc2", width, hidden);
-        var inner = graph.Apply(UnaryKind.Gelu, graph.Linear(graph.LayerNorm(x, epsilon, normWeight, normBias), fc1, bias1).Named("hidden"));
-        return graph.Sum(x, graph.Linear(inner, fc2, bias2).Named("mlp")).Named("x");
+        var u = fusion.At(Site.MlpInput, x, graph.LayerNorm(x, epsilon, normWeight, normBias));
+        var inner = graph.Apply(UnaryKind.Gelu, fusion.At(Site.MlpHidden, u, graph.Linear(u, fc1, bias1).Named("hidden")));
+        return graph.Sum(x, fusion.At(Site.MlpOutput, inner, graph.Linear(inner, fc2, bias2).Named("mlp"))).Named("x");
     }
 
-    /// <summary>Fused self-attention of normalised tokens: F(u) through qkv, with prefixes through the same norm and projections, and the output projection; only the first rows ask where the others reach nobody.</summary>
-    private protected static Value Attention(BackboneContext context, string block, int layer, Value u, int heads, string bank, double epsilon, (Value Weight, Value Bias) norm, Value? bias = null, int? rows = null)
+    /// <summary>
+    /// Fused self-attention of normalised tokens: u through qkv, with prefixes through the same norm and projections, and the output projection; only
+    /// the first rows ask where the others reach nobody. <paramref name="x"/> is what the norm was given.
+    /// </summary>
+    private protected static Value Attention(BackboneContext context, string block, Fusion fusion, Value x, Value u, double epsilon, (Value Weight, Value Bias) norm, Value? bias = null, int? rows = null)
     {
         var graph = context.Graph;
         var width = u.Shape.Last;
         var (qkv, qkvBias) = context.Dense($"{block}.attn.qkv", 3 * width, width, parts: 3);
         var (proj, projBias) = context.Dense($"{block}.attn.proj", width, width);
-        var fused = context.Fuse(layer, u, heads, bank);
-        var prefixes = fused.Prefixes.Select(prefix =>
+        u = fusion.At(Site.AttentionInput, x, u);
+        var prefixes = fusion.Prefixes.Select(prefix =>
         {
             // Prompt rows pass the block's own norm and key and value projections; their queries reach nobody (S1).
             var normed = graph.LayerNorm(prefix.Rows, epsilon, norm.Weight, norm.Bias);
             var keysValues = graph.Linear(normed, graph.Slice(qkv, 0, width, 2 * width), graph.Slice(qkvBias, 0, width, 2 * width));
             return (keysValues.Named("prefix"), prefix.LogWeight);
         }).ToArray();
-        var attended = graph.Attention(graph.Linear(fused.Tokens, qkv, qkvBias).Named("qkv"), heads, prefixes, bias, rows).Named("attended");
-        return graph.Linear(attended, proj, projBias).Named("projected");
+        var projections = fusion.At(Site.Qkv, u, graph.Linear(u, qkv, qkvBias).Named("qkv"));
+        var attended = graph.Attention(projections, fusion.Heads, prefixes, bias, rows).Named("attended");
+        return fusion.At(Site.AttentionOutput, attended, graph.Linear(attended, proj, projBias).Named("projected"));
     }
 
     /// <summary>The first rows (B, rows, d) of (B, T, d); null for all.</summary>

@@ -1,4 +1,5 @@
 using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Operators;
 using FusionGen.Compiler.Spec;
 
 namespace FusionGen.Compiler.Backbones;
@@ -32,7 +33,7 @@ public sealed class SwinTransformer : Backbone
         {
             for (var block = 0; block < spec.Depths[stage]; block++, layer++)
             {
-                var place = new Place($"layers.{Text.Invariant(stage)}.blocks.{Text.Invariant(block)}", layer, stage, spec.StageHeads[stage], IsShifted: block % 2 == 1);
+                var place = new Position($"layers.{Text.Invariant(stage)}.blocks.{Text.Invariant(block)}", layer, stage, spec.StageHeads[stage], IsShifted: block % 2 == 1);
                 var (input, merge) = (x, stage > 0 && block == 0);
                 x = graph.In(place.Name, () => Block(context, merge ? Merge(context, input, place) : input, place));
             }
@@ -40,7 +41,7 @@ public sealed class SwinTransformer : Backbone
         return graph.In("pool", () =>
         {
             var norm = context.Norm("norm", x.Shape.Last);
-            var normed = graph.LayerNorm(x, Epsilon, norm.Weight, norm.Bias);
+            var normed = context.At(Place.Norm).At(Site.Features, x, graph.LayerNorm(x, Epsilon, norm.Weight, norm.Bias));
             return graph.Mean(graph.Reshape(normed, Shape.Batched(1, x.Shape[1].Size * x.Shape[2].Size, x.Shape.Last)), 1).Named("features");
         });
     }
@@ -51,13 +52,17 @@ public sealed class SwinTransformer : Backbone
         var weight = context.Weight("patch_embed.proj.weight", Init.Linear(3 * spec.Patch * spec.Patch), spec.Width, 3, spec.Patch, spec.Patch);
         var bias = context.Weight("patch_embed.proj.bias", Init.Zero, spec.Width);
         var norm = context.Norm("patch_embed.norm", spec.Width);
-        var patches = graph.LayerNorm(graph.PatchEmbed(graph.Input("images", Shape.Batched(1, 3, spec.Image, spec.Image)), weight, bias, spec.Patch), Epsilon, norm.Weight, norm.Bias);
+        var images = graph.Input("images", Shape.Batched(1, 3, spec.Image, spec.Image));
+        var fusion = context.At(Place.Embed);
+        var patches = fusion.At(Site.Patches, images, graph.PatchEmbed(images, weight, bias, spec.Patch));
+        var x = graph.LayerNorm(patches, Epsilon, norm.Weight, norm.Bias);
+        x = fusion.At(Site.Sequence, x, x);
         var grid = spec.Image / spec.Patch;
-        return graph.Reshape(patches, Shape.Batched(1, grid, grid, spec.Width)).Named("x");
+        return graph.Reshape(x, Shape.Batched(1, grid, grid, spec.Width)).Named("x");
     }
 
     /// <summary>2×2 neighbours side by side, (row 0, col 0), (1, 0), (0, 1), (1, 1), normed and projected to twice the width.</summary>
-    private static Value Merge(BackboneContext context, Value x, Place place)
+    private static Value Merge(BackboneContext context, Value x, Position place)
     {
         var graph = context.Graph;
         var name = $"layers.{Text.Invariant(place.Stage)}.downsample";
@@ -71,7 +76,7 @@ public sealed class SwinTransformer : Backbone
         return graph.Linear(graph.LayerNorm(joined, Epsilon, norm.Weight, norm.Bias), reduction).Named("merged");
     }
 
-    private static Value Block(BackboneContext context, Value x, Place place)
+    private static Value Block(BackboneContext context, Value x, Position place)
     {
         var (graph, spec) = (context.Graph, context.Spec.Backbone);
         var (rows, columns, width) = (x.Shape[1].Size, x.Shape[2].Size, x.Shape.Last);
@@ -80,25 +85,29 @@ public sealed class SwinTransformer : Backbone
         var (down, across) = ((rows + window - 1) / window, (columns + window - 1) / window);
 
         var norm = context.Norm($"{place.Name}.norm1", width);
-        var u = graph.Roll(graph.LayerNorm(x, Epsilon, norm.Weight, norm.Bias), -shift);
-        u = graph.Pad(u, (down * window) - rows, (across * window) - columns);
-        var windows = graph.Permute(graph.Reshape(u, Shape.Batched(1, down, window, across, window, width)), 0, 1, 3, 2, 4, 5);
-        u = graph.Reshape(windows, Shape.Batched(down * across, window * window, width)).Named("u");
+        Value Windows(Value of)
+        {
+            var padded = graph.Pad(graph.Roll(of, -shift), (down * window) - rows, (across * window) - columns);
+            var windows = graph.Permute(graph.Reshape(padded, Shape.Batched(1, down, window, across, window, width)), 0, 1, 3, 2, 4, 5);
+            return graph.Reshape(windows, Shape.Batched(down * across, window * window, width));
+        }
+        var u = Windows(graph.LayerNorm(x, Epsilon, norm.Weight, norm.Bias)).Named("u");
+        var fusion = context.Block(place.Layer, place.Heads, $".stage{Text.Invariant(place.Stage)}");
 
         var side = (2 * window) - 1;
         var table = context.Weight($"{place.Name}.attn.relative_position_bias_table", new Init(InitKind.TruncatedNormal, 0.02), side * side, place.Heads);
         var bias = graph.RelativeBias(table, window).Named("bias");
         if (shift > 0)
             bias = graph.Sum(bias, graph.WindowMask(down * window, across * window, window, shift));
-        var attended = Attention(context, place.Name, place.Layer, u, place.Heads, $".stage{Text.Invariant(place.Stage)}", Epsilon, norm, bias);
+        var attended = Attention(context, place.Name, fusion, Windows(x), u, Epsilon, norm, bias);
 
         var back = graph.Permute(graph.Reshape(attended, Shape.Batched(1, down, across, window, window, width)), 0, 1, 3, 2, 4, 5);
         var grid = graph.Reshape(back, Shape.Batched(1, down * window, across * window, width));
         grid = graph.Roll(Crop(graph, Crop(graph, grid, 1, rows), 2, columns), shift);
-        return Mlp(context, place.Name, graph.Sum(x, grid).Named("x"), spec.Mlp << place.Stage, Epsilon);
+        return Mlp(context, place.Name, fusion, graph.Sum(x, grid).Named("x"), spec.Mlp << place.Stage, Epsilon);
     }
 
     private static Value Crop(GraphBuilder graph, Value x, int axis, int size) => x.Shape[axis].Size == size ? x : graph.Slice(x, axis, 0, size);
 
-    private sealed record Place(string Name, int Layer, int Stage, int Heads, bool IsShifted);
+    private sealed record Position(string Name, int Layer, int Stage, int Heads, bool IsShifted);
 }

@@ -1,4 +1,5 @@
 using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Operators;
 using FusionGen.Compiler.Spec;
 
 namespace FusionGen.Compiler.Backbones;
@@ -22,18 +23,19 @@ public sealed class VisionTransformer : Backbone
         for (var layer = 0; layer < spec.Depth; layer++)
         {
             var block = $"blocks.{Text.Invariant(layer)}";
-            var (input, index) = (x, layer);
+            var input = x;
+            var fusion = context.Block(layer, spec.Heads);
             // Only the class token leaves the last block: past its attention no other row is computed (METHOD §6.1, S3).
             int? rows = spec.Pool == Pooling.Cls && layer == spec.Depth - 1 ? 1 : null;
             x = graph.In(block, () =>
             {
                 var norm = context.Norm($"{block}.norm1", spec.Width);
                 var u = graph.LayerNorm(input, Epsilon, norm.Weight, norm.Bias).Named("u");
-                var residual = graph.Sum(First(graph, input, rows), Attention(context, block, index, u, spec.Heads, "", Epsilon, norm, rows: rows)).Named("x");
-                return Mlp(context, block, residual, spec.Mlp, Epsilon);
+                var residual = graph.Sum(First(graph, input, rows), Attention(context, block, fusion, input, u, Epsilon, norm, rows: rows)).Named("x");
+                return Mlp(context, block, fusion, residual, spec.Mlp, Epsilon);
             });
         }
-        return graph.In("pool", () => Pool(context, x));
+        return graph.In("pool", () => this.Pool(context, x));
     }
 
     private Value Embed(BackboneContext context)
@@ -43,15 +45,20 @@ public sealed class VisionTransformer : Backbone
         var bias = context.Weight("patch_embed.proj.bias", Init.Zero, spec.Width);
         var cls = context.Weight("cls_token", new Init(InitKind.Normal, 1e-6), 1, 1, spec.Width);
         var positions = context.Weight("pos_embed", new Init(InitKind.TruncatedNormal, 0.02), 1, this.Tokens(spec), spec.Width);
-        var patches = graph.PatchEmbed(graph.Input("images", Shape.Batched(1, 3, spec.Image, spec.Image)), weight, bias, spec.Patch).Named("patches");
-        return graph.Sum(graph.Concat(1, graph.Expand(cls, patches), patches), positions).Named("x");
+        var images = graph.Input("images", Shape.Batched(1, 3, spec.Image, spec.Image));
+        var fusion = context.At(Place.Embed);
+        var patches = fusion.At(Site.Patches, images, graph.PatchEmbed(images, weight, bias, spec.Patch).Named("patches"));
+        var x = graph.Sum(graph.Concat(1, graph.Expand(cls, patches), patches), positions).Named("x");
+        return fusion.At(Site.Sequence, x, x);
     }
 
-    private static Value Pool(BackboneContext context, Value x)
+    private Value Pool(BackboneContext context, Value x)
     {
         var (graph, spec) = (context.Graph, context.Spec.Backbone);
-        var pooled = spec.Pool == Pooling.Cls ? graph.Select(x, 1, 0) : graph.Mean(graph.Slice(x, 1, 1, x.Shape[1].Size - 1), 1);
+        // Patches are the last rows, whatever was inserted before them.
+        var patches = this.Tokens(spec) - 1;
+        var pooled = spec.Pool == Pooling.Cls ? graph.Select(x, 1, 0) : graph.Mean(graph.Slice(x, 1, x.Shape[1].Size - patches, patches), 1);
         var norm = context.Norm(spec.Pool == Pooling.Cls ? "norm" : "fc_norm", spec.Width);
-        return graph.LayerNorm(pooled, Epsilon, norm.Weight, norm.Bias).Named("features");
+        return context.At(Place.Norm).At(Site.Features, pooled, graph.LayerNorm(pooled, Epsilon, norm.Weight, norm.Bias).Named("features"));
     }
 }

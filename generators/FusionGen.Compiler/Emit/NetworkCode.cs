@@ -58,6 +58,7 @@ internal sealed class NetworkCode
         InitKind.Constant when init.Scale == 0 => "Initializer.Zero",
         InitKind.Constant when init.Scale == 1 => "Initializer.One",
         InitKind.Identity => $"Initializer.Identity({Text.Invariant(init.Prompts)}, {Names.Literal(init.Scale)})",
+        InitKind.Normal when init.Mean != 0 => $"Initializer.Normal({Names.Literal(init.Scale)}, {Names.Literal(init.Mean)})",
         _ => $"Initializer.{init.Kind}({Names.Literal(init.Scale)})",
     };
 

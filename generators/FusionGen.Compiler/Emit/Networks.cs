@@ -24,7 +24,7 @@ public sealed class Networks
     /// <summary>The frozen network and its head: the linear probe, or full fine-tuning where the spec tunes everything.</summary>
     public Network Backbone { get; }
 
-    /// <summary>Every candidate; null where no layer has any.</summary>
+    /// <summary>Every candidate; null where there is no operator.</summary>
     public Network? Supernet { get; }
 
     /// <summary>The chosen operators; null without a policy.</summary>
@@ -105,13 +105,12 @@ public sealed class Networks
     /// <exception cref="ShapeException">The spec's sizes do not fit each other.</exception>
     public static Networks Build(SpecDocument spec, PolicyDocument? policy)
     {
-        var bare = spec.Layers.Select(_ => new LayerSpec(EquatableArray<string>.Empty)).ToEquatableArray();
-        var hasCandidates = spec.Layers.Any(layer => layer.Candidates.Count > 0);
+        var bare = spec.WithoutOperators();
         return new Networks(
             spec,
-            Network.Build(spec, bare),
-            hasCandidates ? Network.Build(spec, spec.Layers) : null,
-            policy is null || !hasCandidates ? null : Network.Build(spec, Chosen(policy)));
+            Network.Build(bare, bare.Layers),
+            spec.HasOperators ? Network.Build(spec, spec.Layers) : null,
+            policy is null || !spec.HasOperators ? null : Network.Build(spec, Chosen(policy)));
     }
 
     /// <summary>The layers of a policy.</summary>

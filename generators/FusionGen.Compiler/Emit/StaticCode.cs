@@ -254,7 +254,7 @@ internal sealed class StaticCode
                 Call("MulSumTo", x[0], x[1], r);
                 break;
             case ScaleOp op:
-                Call("Scale", x[0], Number(op.Factor), r);
+                Call("Scale", x[0], Number(op.Factor), Number(op.Offset), r);
                 break;
             case UnaryOp op:
                 Call("Apply", $"Activation.{op.Kind}", x[0], r);

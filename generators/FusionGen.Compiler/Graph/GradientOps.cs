@@ -49,17 +49,6 @@ public sealed record BroadcastToOp(Shape Target) : Op
     }
 }
 
-/// <summary>Places the input along an axis of zeros: the gradient of a slice.</summary>
-public sealed record EmbedOp(int Axis, int Start, int Size) : Op
-{
-    /// <inheritdoc/>
-    public override Shape Infer(IReadOnlyList<Shape> inputs)
-    {
-        Require(this.Start + inputs[0][this.Axis].Size <= this.Size, $"embed: {inputs[0]} at {this.Start} of {this.Size} along {this.Axis}");
-        return inputs[0].With(this.Axis, this.Size);
-    }
-}
-
 /// <summary>f'(x) ⊙ dy of an <see cref="UnaryOp"/>; inputs x and dy.</summary>
 public sealed record UnaryGradientOp(UnaryKind Kind) : Op
 {

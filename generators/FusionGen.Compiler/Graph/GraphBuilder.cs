@@ -124,7 +124,7 @@ public sealed class GraphBuilder
     public Value MulAdd(Value a, Value b, Value c) => this.Add(new MulAddOp(), a, b, c);
 
     /// <inheritdoc cref="ScaleOp"/>
-    public Value Scale(Value x, double factor) => factor == 1 ? x : this.Add(new ScaleOp(factor), x);
+    public Value Scale(Value x, double factor, double offset = 0) => factor == 1 && offset == 0 ? x : this.Add(new ScaleOp(factor, offset), x);
 
     /// <inheritdoc cref="UnaryOp"/>
     public Value Apply(UnaryKind kind, Value x) => this.Add(new UnaryOp(kind), x);
@@ -159,6 +159,9 @@ public sealed class GraphBuilder
 
     /// <inheritdoc cref="SliceOp"/>
     public Value Slice(Value x, int axis, int start, int length) => this.Add(new SliceOp(axis, start, length), x);
+
+    /// <inheritdoc cref="EmbedOp"/>
+    public Value Embed(Value x, int axis, int start, int size) => this.Add(new EmbedOp(axis, start, size), x);
 
     /// <inheritdoc cref="SelectOp"/>
     public Value Select(Value x, int axis, int index) => this.Add(new SelectOp(axis, index), x);

@@ -61,6 +61,9 @@ public enum InitKind
 /// <summary>Where a parameter starts.</summary>
 public sealed record Init(InitKind Kind, double Scale, int Prompts = 0)
 {
+    /// <summary>Mean of a normal distribution.</summary>
+    public double Mean { get; init; }
+
     /// <summary>All zero.</summary>
     public static Init Zero { get; } = new(InitKind.Constant, 0);
 
@@ -145,8 +148,8 @@ public sealed record MulAddOp : Op
     public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Broadcast(Shape.Broadcast(inputs[0], inputs[1]), inputs[2]);
 }
 
-/// <summary>x times a constant.</summary>
-public sealed record ScaleOp(double Factor) : Op
+/// <summary>x times a constant, plus a constant.</summary>
+public sealed record ScaleOp(double Factor, double Offset = 0) : Op
 {
     /// <inheritdoc/>
     public override Shape Infer(IReadOnlyList<Shape> inputs) => inputs[0];
@@ -259,6 +262,17 @@ public sealed record SliceOp(int Axis, int Start, int Length) : Op
     {
         Require(this.Start + this.Length <= inputs[0][this.Axis].Size, $"slice: {this.Start}+{this.Length} of {inputs[0]} along {this.Axis}");
         return inputs[0].With(this.Axis, this.Length);
+    }
+}
+
+/// <summary>Places the input along an axis of zeros: a slice turned round.</summary>
+public sealed record EmbedOp(int Axis, int Start, int Size) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(this.Start + inputs[0][this.Axis].Size <= this.Size, $"embed: {inputs[0]} at {this.Start} of {this.Size} along {this.Axis}");
+        return inputs[0].With(this.Axis, this.Size);
     }
 }
 

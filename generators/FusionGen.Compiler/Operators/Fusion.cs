@@ -3,43 +3,79 @@ using FusionGen.Compiler.Spec;
 
 namespace FusionGen.Compiler.Operators;
 
-/// <summary>Tokens after fusion, and the rows attention sees besides them.</summary>
-/// <param name="Tokens">What goes into qkv (n·B, T, d).</param>
-/// <param name="Prefixes">Rows (P, d) before the layer norm, with ln π where they are one of several candidates.</param>
-public sealed record FusedTokens(Value Tokens, IReadOnlyList<(Value Rows, Value? LogWeight)> Prefixes);
-
-/// <summary>Fuses prompts with tokens by one operator, or by a mixture of candidates.</summary>
-public static class Fusion
+/// <summary>
+/// The operators at one place of the network, a block or what lies around the blocks: one of them, or a mixture of candidates. The backbone
+/// asks for each site as it comes to it. A mixture has one weight π_o for each candidate o at all of the place's sites, and a candidate is the
+/// identity where it does not act: y' = Σ_o π_o F_o(x, y), collapsed to one affine pass over y and the terms that depend on x and y.
+/// </summary>
+public sealed class Fusion
 {
     /// <summary>ε of the layer norm that makes a prompt summary.</summary>
     public const double SummaryEpsilon = 1e-5;
 
-    /// <summary>Builds the candidates of a layer and mixes them: u' = Σ π_o F_o(u, P), collapsed to one affine pass and the terms that depend on u.</summary>
+    private readonly GraphBuilder graph;
+    private readonly OperatorSpec[] operators;
+    private readonly Func<int, bool, Value> weight;
+    private readonly List<(Value Rows, Value? LogWeight)> prefixes = [];
+
+    private Fusion(GraphBuilder graph, SpecDocument spec, string name, IEnumerable<string> operators, Func<int, bool, Value> weight, int heads, string bank)
+    {
+        this.graph = graph;
+        this.operators = [.. operators.Select(spec.Operator)];
+        this.weight = weight;
+        (this.Prompts, this.Name, this.Heads, this.Bank) = (spec.Prompts, name, heads, bank);
+    }
+
+    /// <summary>What parameters of this place are named by: a block's number, <c>embed</c> or <c>norm</c>.</summary>
+    public string Name { get; }
+
+    /// <summary>Attention heads of the block.</summary>
+    public int Heads { get; }
+
+    /// <summary>Suffix of shared weights' names: empty, or <c>.stage1</c> where stages differ in width.</summary>
+    public string Bank { get; }
+
+    /// <summary>How many prompts there are, and how they start.</summary>
+    public PromptSpec Prompts { get; }
+
+    /// <summary>Rows (P, d) before the layer norm that attention sees as further keys and values, with ln π where they are one of several candidates.</summary>
+    public IReadOnlyList<(Value Rows, Value? LogWeight)> Prefixes => this.prefixes;
+
+    /// <summary>The candidates of a block.</summary>
     /// <param name="graph">The graph.</param>
     /// <param name="spec">The spec.</param>
     /// <param name="layer">Index of the block.</param>
-    /// <param name="candidates">Names of the operators; none leaves the tokens alone.</param>
-    /// <param name="tokens">u.</param>
+    /// <param name="candidates">Names of the operators; none leaves the block alone.</param>
     /// <param name="heads">Heads of the block's attention.</param>
     /// <param name="bank">Suffix of shared weights' names.</param>
-    public static FusedTokens Build(GraphBuilder graph, SpecDocument spec, int layer, EquatableArray<string> candidates, Value tokens, int heads, string bank)
+    public static Fusion OfBlock(GraphBuilder graph, SpecDocument spec, int layer, EquatableArray<string> candidates, int heads, string bank) =>
+        new(graph, spec, Text.Invariant(layer), candidates, (candidate, log) => graph.Weight(layer, candidates.Count, candidate, log).Named($"{(log ? "log-pi" : "pi")}-{candidates[candidate]}"), heads, bank);
+
+    /// <summary>The operator at a place outside the blocks, where there is nothing to choose.</summary>
+    public static Fusion At(GraphBuilder graph, SpecDocument spec, Place place) =>
+        new(graph, spec, place.Name, new[] { spec.OperatorAt(place) }.Where(name => name.Length > 0), (_, _) => throw new InvalidOperationException("nothing to choose"), spec.Backbone.Heads, "");
+
+    /// <summary>What the operators make of a layer's result.</summary>
+    /// <param name="site">Where.</param>
+    /// <param name="x">What the layer was given.</param>
+    /// <param name="y">Its result.</param>
+    public Value At(Site site, Value x, Value y)
     {
-        var operators = candidates.Select(spec.Operator).ToArray();
-        if (operators.All(o => o.Kind == "none"))
-            return new FusedTokens(tokens, []);
-        var init = new Init(spec.Prompts.Init == PromptInit.Normal ? InitKind.Normal : InitKind.Uniform, spec.Prompts.Scale);
-        var prompts = graph.Parameter($"prompts.{Text.Invariant(layer)}", ParameterRole.Tuned, init, spec.Prompts.Tokens, tokens.Shape.Last).Named("prompts");
-        var summary = graph.LayerNorm(graph.Mean(prompts, 0), SummaryEpsilon).Named("summary");
-        var site = new LayerSite(layer, tokens, heads, bank, prompts, summary);
-        var terms = operators.Select(o => Term(graph, site, o)).ToArray();
-        return terms.Length == 1 ? One(graph, tokens, terms[0]) : Mix(graph, layer, tokens, terms, candidates);
+        var place = new SitePoint(this.graph, this, site, x, y);
+        var terms = this.operators.Select(one => Term(place, one)).ToArray();
+        if (terms.All(term => term == FusionTerm.Identity))
+            return y;
+        return (terms.Length == 1 ? this.One(y, terms[0]) : this.Mix(y, terms)).Named("fused");
     }
 
-    private static FusionTerm Term(GraphBuilder graph, LayerSite site, OperatorSpec spec)
+    private FusionTerm Term(SitePoint place, OperatorSpec spec)
     {
+        var kind = OperatorCatalogue.Get(spec.Kind);
+        if (!kind.Sites.Contains(place.Site))
+            return FusionTerm.Identity;
         try
         {
-            return OperatorCatalogue.Get(spec.Kind).Build(new OperatorContext(graph, site, spec));
+            return kind.Build(new OperatorContext(this.graph, place, spec));
         }
         catch (ShapeException exception)
         {
@@ -47,44 +83,46 @@ public static class Fusion
         }
     }
 
-    private static FusedTokens One(GraphBuilder graph, Value tokens, FusionTerm term)
+    private Value One(Value y, FusionTerm term)
     {
-        var affine = Affine(graph, tokens, term.KeepsTokens, term.Gain, term.Shift);
-        if (term.Term is { } own)
-            affine = affine is null ? own(null) : graph.Sum(affine, own(null));
-        return new FusedTokens(affine!.Named("fused"), term.Prefix is { } rows ? [(rows, null)] : []);
+        if (term.Prefix is { } rows)
+            this.prefixes.Add((rows, null));
+        var affine = this.Affine(y, term.KeepsTokens, term.Gain, term.Shift);
+        return term.Term is { } own ? this.Plus(affine, own(null)) : affine!;
     }
 
-    private static FusedTokens Mix(GraphBuilder graph, int layer, Value tokens, FusionTerm[] terms, EquatableArray<string> names)
+    private Value Mix(Value y, FusionTerm[] terms)
     {
-        Value Weight(int candidate) => graph.Weight(layer, terms.Length, candidate).Named($"pi-{names[candidate]}");
+        Value Weight(int candidate) => this.weight(candidate, false);
+        // Where all candidates keep y as it is, the mixture does too: Σ π = 1.
+        var isKept = terms.All(term => term is { KeepsTokens: true, Gain: null });
         Value? gain = null, shift = null;
         for (var i = 0; i < terms.Length; i++)
         {
-            if (terms[i].KeepsTokens)
-                gain = Plus(gain, terms[i].Gain is { } own ? graph.Mul(own, Weight(i)) : Weight(i));
+            if (terms[i].KeepsTokens && !isKept)
+                gain = this.Plus(gain, terms[i].Gain is { } own ? this.graph.Mul(own, Weight(i)) : Weight(i));
             if (terms[i].Shift is { } moved)
-                shift = Plus(shift, graph.Mul(moved, Weight(i)));
+                shift = this.Plus(shift, this.graph.Mul(moved, Weight(i)));
         }
-        var fused = Affine(graph, tokens, gain is not null, gain?.Named("mixedGain"), shift?.Named("mixedShift"))?.Named("mixed");
+        var mixed = this.Affine(y, isKept || gain is not null, gain?.Named("mixedGain"), shift?.Named("mixedShift"))?.Named("mixed");
         for (var i = 0; i < terms.Length; i++)
         {
             if (terms[i].Term is { } own)
-                fused = Plus(fused, own(Weight(i)));
+                mixed = this.Plus(mixed, own(Weight(i)));
+            if (terms[i].Prefix is { } rows)
+                this.prefixes.Add((rows, this.weight(i, true)));
         }
-        var prefixes = terms.Select((term, i) => (term.Prefix, i)).Where(pair => pair.Prefix is not null)
-            .Select(pair => (pair.Prefix!, (Value?)graph.Weight(layer, terms.Length, pair.i, log: true).Named($"log-pi-{names[pair.i]}"))).ToArray();
-        return new FusedTokens(fused!.Named("fused"), prefixes);
-
-        Value Plus(Value? sum, Value summand) => sum is null ? summand : graph.Sum(sum, summand);
+        return mixed!;
     }
 
-    private static Value? Affine(GraphBuilder graph, Value tokens, bool keeps, Value? gain, Value? shift) => (keeps, gain, shift) switch
+    private Value Plus(Value? sum, Value summand) => sum is null ? summand : this.graph.Sum(sum, summand);
+
+    private Value? Affine(Value y, bool keeps, Value? gain, Value? shift) => (keeps, gain, shift) switch
     {
         (false, _, _) => shift,
-        (true, null, null) => tokens,
-        (true, null, { } s) => graph.Sum(tokens, s),
-        (true, { } g, null) => graph.Mul(tokens, g),
-        (true, { } g, { } s) => graph.MulAdd(tokens, g, s),
+        (true, null, null) => y,
+        (true, null, { } s) => this.graph.Sum(y, s),
+        (true, { } g, null) => this.graph.Mul(y, g),
+        (true, { } g, { } s) => this.graph.MulAdd(y, g, s),
     };
 }

@@ -14,6 +14,12 @@ public enum OptionType
 
     /// <summary>Yes or no.</summary>
     Flag,
+
+    /// <summary>One of some words, as its number among them.</summary>
+    Word,
+
+    /// <summary>Some of some words, as a bit for each.</summary>
+    Words,
 }
 
 /// <summary>An option an operator kind accepts in a spec; the reader, the JSON schema and the docs all come from it.</summary>
@@ -24,34 +30,54 @@ public enum OptionType
 /// <param name="Maximum">Largest legal value.</param>
 /// <param name="Nullable">Whether <c>null</c> is legal.</param>
 /// <param name="Doc">One sentence.</param>
-public sealed record OptionSchema(string Name, OptionType Type, double Default, double Minimum, double Maximum, bool Nullable, string Doc);
+public sealed record OptionSchema(string Name, OptionType Type, double Default, double Minimum, double Maximum, bool Nullable, string Doc)
+{
+    /// <summary>The words to choose from.</summary>
+    public IReadOnlyList<string> Words { get; private init; } = [];
+
+    /// <summary>One of some words, the first if not given.</summary>
+    public static OptionSchema One(string name, string[] words, string doc) => new(name, OptionType.Word, 0, 0, words.Length - 1, false, doc) { Words = words };
+
+    /// <summary>One or more of some words.</summary>
+    public static OptionSchema Some(string name, string[] words, string[] byDefault, string doc)
+    {
+        var schema = new OptionSchema(name, OptionType.Words, 0, 0, (1 << words.Length) - 1, false, doc) { Words = words };
+        return schema with { Default = schema.NumberOf(byDefault) };
+    }
+
+    /// <summary>The number that stands for words.</summary>
+    public double NumberOf(IEnumerable<string> words) => words.Select(word => this.Words.ToList().IndexOf(word)).Aggregate(0, (sum, index) => this.Type == OptionType.Words ? sum | (1 << index) : index);
+
+    /// <summary>The words that a number stands for.</summary>
+    public IEnumerable<string> WordsOf(double number) => this.Words.Where((_, index) => this.Type == OptionType.Words ? (((int)number >> index) & 1) != 0 : index == (int)number);
+}
 
 /// <summary>
-/// What an operator makes of the tokens u at the attention input: <c>gain ⊙ u + shift + term</c>, and prefix rows. Every operator has
-/// this form, so a mixture of any of them is one pass over u with mixed gain and shift, plus the terms (METHOD §6.2).
+/// What an operator makes of the result y of a layer that was given x: <c>gain ⊙ y + shift + term</c>, and prefix rows. Every operator has
+/// this form at every site, so a mixture of any of them is one pass over y with mixed gain and shift, plus the terms (METHOD §6.2).
 /// </summary>
 public sealed record FusionTerm
 {
-    /// <summary>The tokens as they are.</summary>
+    /// <summary>y as it is.</summary>
     public static FusionTerm Identity { get; } = new();
 
-    /// <summary>Whether u is kept, by <see cref="Gain"/> or as it is.</summary>
+    /// <summary>Whether y is kept, by <see cref="Gain"/> or as it is.</summary>
     public bool KeepsTokens { get; init; } = true;
 
-    /// <summary>Factor of u, depending on parameters only; null for 1.</summary>
+    /// <summary>Factor of y, depending on parameters only; null for 1.</summary>
     public Value? Gain { get; init; }
 
     /// <summary>Summand, depending on parameters only.</summary>
     public Value? Shift { get; init; }
 
-    /// <summary>Summand that depends on u, times the given weight (null for 1): the operator folds the weight in where that is cheapest.</summary>
+    /// <summary>Summand that depends on x or y, times the given weight (null for 1): the operator folds the weight in where that is cheapest.</summary>
     public Func<Value?, Value>? Term { get; init; }
 
-    /// <summary>Rows (P, d), before the layer norm, that attention sees as further keys and values.</summary>
+    /// <summary>Rows (P, d), before the layer norm, that attention sees as further keys and values; at <see cref="Site.AttentionInput"/> only.</summary>
     public Value? Prefix { get; init; }
 }
 
-/// <summary>A kind of fusion operator: one file, one entry of <see cref="OperatorCatalogue"/>.</summary>
+/// <summary>A kind of operator: one file, one entry of <see cref="OperatorCatalogue"/>.</summary>
 public abstract class FusionOperator
 {
     /// <summary>Its name in specs.</summary>
@@ -66,7 +92,10 @@ public abstract class FusionOperator
     /// <summary>What the search charges for it (the released code's constants; METHOD §2.6).</summary>
     public abstract double Cost { get; }
 
-    /// <summary>Adds the operator to the graph of a layer.</summary>
+    /// <summary>Where it acts; it may be named wherever it has a site.</summary>
+    public virtual IReadOnlyList<Site> Sites => [Site.AttentionInput];
+
+    /// <summary>Adds the operator to the graph at one of its sites; asked for each that the network has.</summary>
     public abstract FusionTerm Build(OperatorContext context);
 
     private protected static OptionSchema Share { get; } =
@@ -77,24 +106,27 @@ public abstract class FusionOperator
 }
 
 /// <summary>What an operator builds on: the graph, the tokens, the layer's prompts, its own options.</summary>
-public sealed class OperatorContext(GraphBuilder graph, LayerSite site, OperatorSpec spec)
+public sealed class OperatorContext(GraphBuilder graph, SitePoint point, OperatorSpec spec)
 {
     /// <summary>The graph under construction.</summary>
     public GraphBuilder Graph { get; } = graph;
 
-    /// <summary>The place in the backbone.</summary>
-    public LayerSite Site { get; } = site;
+    /// <summary>The place in the network.</summary>
+    public SitePoint Site { get; } = point;
 
     /// <summary>Name and options in the spec.</summary>
     public OperatorSpec Spec { get; } = spec;
 
+    /// <summary>Whether an option of words has that one.</summary>
+    public bool Has(string option, string word) => OperatorCatalogue.Get(this.Spec.Kind).Options.First(schema => schema.Name == option).WordsOf(this.Spec.Number(option)).Contains(word);
+
     /// <summary>Whether all layers share the operator's weights.</summary>
     public bool IsShared => this.Spec.Options.Any(option => option.Name == "share" && option.Number != 0);
 
-    /// <summary>A weight of the operator: <c>operators.{name}[.stage][.layer].{weight}</c>.</summary>
+    /// <summary>A weight of the operator: <c>operators.{name}[.stage][.layer].{weight}</c>. An operator with several sites names its weights by site.</summary>
     public Value Weight(string weight, Init init, params int[] shape)
     {
-        var bank = this.IsShared ? this.Site.Bank : $".{Text.Invariant(this.Site.Layer)}";
+        var bank = this.IsShared ? this.Site.Fusion.Bank : $".{this.Site.Fusion.Name}";
         return this.Graph.Parameter($"operators.{this.Spec.Name}{bank}.{weight}", ParameterRole.Tuned, init, shape);
     }
 
@@ -102,14 +134,13 @@ public sealed class OperatorContext(GraphBuilder graph, LayerSite site, Operator
     public Value PerBank(Func<Value> build) => this.IsShared ? this.Graph.In(GraphBuilder.SharedScope, build) : build();
 }
 
-/// <summary>A place where prompts fuse with tokens: after the first layer norm of a block, before its attention.</summary>
-/// <param name="Layer">Index of the block.</param>
-/// <param name="Tokens">The normalised tokens u (n·B, T, d).</param>
-/// <param name="Heads">Attention heads of the block.</param>
-/// <param name="Bank">Suffix of shared weights' names: empty, or <c>.stage1</c> where stages differ in width.</param>
-/// <param name="Prompts">The layer's prompts (P, d).</param>
-/// <param name="Summary">Layer-normed mean of the prompts (d): LN without affine, ε 1e-5.</param>
-public sealed record LayerSite(int Layer, Value Tokens, int Heads, string Bank, Value Prompts, Value Summary)
+/// <summary>A layer whose result an operator changes.</summary>
+/// <param name="Graph">The graph under construction.</param>
+/// <param name="Fusion">The operators at this place of the network.</param>
+/// <param name="Site">Which of its layers.</param>
+/// <param name="Input">x: what the layer was given. Before a norm, the residual stream.</param>
+/// <param name="Tokens">y: its result (n·B, T, d).</param>
+public sealed record SitePoint(GraphBuilder Graph, Fusion Fusion, Site Site, Value Input, Value Tokens)
 {
     /// <summary>d.</summary>
     public int Width => this.Tokens.Shape.Last;
@@ -117,6 +148,34 @@ public sealed record LayerSite(int Layer, Value Tokens, int Heads, string Bank, 
     /// <summary>T.</summary>
     public int Rows => this.Tokens.Shape[1].Size;
 
+    /// <summary>timm's name of the layer within its block: what weights of an operator with several sites are named by.</summary>
+    public string Module => this.Site switch
+    {
+        Site.AttentionInput => "norm1",
+        Site.Qkv => "qkv",
+        Site.AttentionOutput => "proj",
+        Site.MlpInput => "norm2",
+        Site.MlpHidden => "fc1",
+        Site.MlpOutput => "fc2",
+        _ => this.Site.ToString().ToLowerInvariant(),
+    };
+
+    /// <summary>Attention heads of the block.</summary>
+    public int Heads => this.Fusion.Heads;
+
     /// <summary>P.</summary>
-    public int PromptRows => this.Prompts.Shape[0].Size;
+    public int PromptRows => this.Fusion.Prompts.Tokens;
+
+    /// <summary>The place's own prompts (P, d).</summary>
+    public Value Prompts
+    {
+        get
+        {
+            var init = new Init(this.Fusion.Prompts.Init == PromptInit.Normal ? InitKind.Normal : InitKind.Uniform, this.Fusion.Prompts.Scale);
+            return this.Graph.Parameter($"prompts.{this.Fusion.Name}", ParameterRole.Tuned, init, this.PromptRows, this.Width).Named("prompts");
+        }
+    }
+
+    /// <summary>Layer-normed mean of the prompts (d): LN without affine, ε 1e-5.</summary>
+    public Value Summary => this.Graph.LayerNorm(this.Graph.Mean(this.Prompts, 0), Fusion.SummaryEpsilon).Named("summary");
 }

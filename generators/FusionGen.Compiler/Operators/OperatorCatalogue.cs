@@ -5,7 +5,10 @@ public static class OperatorCatalogue
 {
     /// <summary>The kinds, in the order of the docs.</summary>
     public static IReadOnlyList<FusionOperator> All { get; } =
-        [new NoneOperator(), new AddOperator(), new AffineOperator(), new ConcatOperator(), new CrossAttentionOperator(), new PrefixOperator()];
+    [
+        new NoneOperator(), new AddOperator(), new AffineOperator(), new ConcatOperator(), new CrossAttentionOperator(), new PrefixOperator(),
+        new AddDirectOperator(), new AffineDirectOperator(), new LoraOperator(), new SsfOperator(), new AdapterOperator(),
+    ];
 
     /// <summary>The kind of that name.</summary>
     public static FusionOperator Get(string kind) => All.First(candidate => candidate.Kind == kind);

@@ -39,8 +39,9 @@ internal static class Gradients
             HeadProductOp op when i == 0 => graph.Add(new HeadProductOp(op.Heads, !op.Transposed), dy, x[1]),
             BlockDiagonalOp => graph.Add(new DiagonalBlocksOp(x[0].Shape[0].Size), dy),
             ConcatOp op => graph.Slice(dy, op.Axis, x.Take(i).Sum(before => before.Shape[op.Axis].Size), x[i].Shape[op.Axis].Size),
-            SliceOp op => graph.Add(new EmbedOp(op.Axis, op.Start, x[0].Shape[op.Axis].Size), dy),
-            SelectOp op => graph.Add(new EmbedOp(op.Axis, op.Index, x[0].Shape[op.Axis].Size), graph.Reshape(dy, x[0].Shape.With(op.Axis, 1))),
+            SliceOp op => graph.Embed(dy, op.Axis, op.Start, x[0].Shape[op.Axis].Size),
+            EmbedOp op => graph.Slice(dy, op.Axis, op.Start, x[0].Shape[op.Axis].Size),
+            SelectOp op => graph.Embed(graph.Reshape(dy, x[0].Shape.With(op.Axis, 1)), op.Axis, op.Index, x[0].Shape[op.Axis].Size),
             ReshapeOp => graph.Reshape(dy, x[0].Shape),
             PermuteOp op => graph.Permute(dy, [.. Enumerable.Range(0, op.Order.Count).Select(axis => op.Order.ToList().IndexOf(axis))]),
             ExpandOp => i == 0 ? graph.SumTo(dy, x[0].Shape) : null,
@@ -92,7 +93,7 @@ internal static class Gradients
         var size = shape[op.Axis].Size;
         var spread = graph.BroadcastTo(graph.Reshape(dy, shape.With(op.Axis, 1)), shape.With(op.Axis, size - op.Start));
         var scaled = graph.Scale(spread, 1.0 / (size - op.Start));
-        return op.Start == 0 ? scaled : graph.Add(new EmbedOp(op.Axis, op.Start, size), scaled);
+        return op.Start == 0 ? scaled : graph.Embed(scaled, op.Axis, op.Start, size);
     }
 
     /// <summary>The gradient of an input out of one pass that gives them all.</summary>

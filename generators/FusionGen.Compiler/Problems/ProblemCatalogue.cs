@@ -102,6 +102,12 @@ public static class ProblemCatalogue
     /// <summary>A backbone whose sizes do not fit together.</summary>
     public static ProblemKind BackboneShape { get; } = Error("FG2010", "Backbone does not fit together", "Backbone '{0}' does not fit together: {1}");
 
+    /// <summary>Several operators, or none, where one is always on.</summary>
+    public static ProblemKind OneOperator { get; } = Error("FG2011", "One operator only", "At '{0}' one operator is always on, there is nothing to choose: name one, not {1}.");
+
+    /// <summary>An operator where it has no site.</summary>
+    public static ProblemKind OperatorPlace { get; } = Error("FG2012", "Operator has no site here", "Operator '{0}' does not act at {1}. Kinds that do: {2}.");
+
     /// <summary>More tuned parameters than allowed; arguments: actual, limit, detail.</summary>
     public static ProblemKind TunedBudget { get; } = Error("FG2100", "Tuned budget exceeded", "The model tunes {0} of its parameters; the budget is {1}. {2}");
 
@@ -161,7 +167,7 @@ public static class ProblemCatalogue
     [
         Syntax, Anchor, Alias, Tag, Documents, Duplicate, Key, Depth, Size, Empty, Merge, More,
         UnknownKey, MissingKey, Type, Range, Choice, Form, Length, Version, OneOf, Conflict, Override,
-        PatchGrid, HeadWidth, LayerRange, LayerOverlap, LayerMissing, RangeOrder, Stages, Warmup, OperatorShape, BackboneShape,
+        PatchGrid, HeadWidth, LayerRange, LayerOverlap, LayerMissing, RangeOrder, Stages, Warmup, OperatorShape, BackboneShape, OneOperator, OperatorPlace,
         TunedBudget, MemoryBudget, PolicyBudget,
         ModelName, NamespaceName, OperatorName, UnknownOperator, RepeatedCandidate, OperatorClash, UnusedOperator, DuplicateModel,
         PolicyModel, PolicyLength, PolicyChoice, PolicyStale, PolicyOrphan, FileName,

@@ -1,3 +1,5 @@
+using FusionGen.Compiler.Operators;
+
 namespace FusionGen.Compiler.Spec;
 
 /// <summary>A valid spec, as values only: equal specs are equal records, whatever their comments, order of keys or layout.</summary>
@@ -33,6 +35,12 @@ public sealed record SpecDocument
     /// <summary>One entry per layer of the backbone, in order; names of <see cref="Operators"/>. No candidates: the layer is left alone.</summary>
     public EquatableArray<LayerSpec> Layers { get; init; }
 
+    /// <summary>The operator on the embedded tokens, always on; empty for none.</summary>
+    public string Embed { get; init; } = "";
+
+    /// <summary>The operator on the final norm's output, always on; empty for none.</summary>
+    public string Norm { get; init; } = "";
+
     /// <summary>How the policy is searched.</summary>
     public SearchSpec Search { get; init; } = new();
 
@@ -47,6 +55,15 @@ public sealed record SpecDocument
 
     /// <summary>The operator of that name.</summary>
     public OperatorSpec Operator(string name) => this.Operators.First(o => o.Name == name);
+
+    /// <summary>Name of the operator at a place outside the blocks; empty for none.</summary>
+    public string OperatorAt(Place place) => place == Place.Embed ? this.Embed : this.Norm;
+
+    /// <summary>Whether there is any operator.</summary>
+    public bool HasOperators => this.Embed.Length > 0 || this.Norm.Length > 0 || this.Layers.Any(layer => layer.Candidates.Count > 0);
+
+    /// <summary>The spec without operators.</summary>
+    public SpecDocument WithoutOperators() => this with { Embed = "", Norm = "", Layers = this.Layers.Select(_ => new LayerSpec(EquatableArray<string>.Empty)).ToEquatableArray() };
 }
 
 /// <summary>Which row or rows of the last block the head reads.</summary>

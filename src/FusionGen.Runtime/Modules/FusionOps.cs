@@ -112,6 +112,16 @@ public static class FusionOps
         return values.to(like.dtype, like.device);
     }
 
+    /// <summary>The entries of an axis among zeros: from <paramref name="start"/> on of <paramref name="size"/>.</summary>
+    public static Tensor Embed(Tensor x, int axis, long start, long size)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        // functional.pad counts dimensions from the last.
+        var pads = new long[2 * (x.ndim - axis)];
+        (pads[^2], pads[^1]) = (start, size - start - x.shape[axis]);
+        return functional.pad(x, pads);
+    }
+
     /// <summary>Zero rows and columns after the end of dimensions 1 and 2 of (B, h, w, d).</summary>
     public static Tensor Pad(Tensor x, long rows, long columns)
     {

@@ -19,11 +19,11 @@ public abstract record Initializer
     /// <summary>All equal.</summary>
     public static Initializer Constant(double value) => new Filled(value);
 
-    /// <summary>Normal with mean 0.</summary>
-    public static Initializer Normal(double deviation) => new Gaussian(deviation, double.PositiveInfinity);
+    /// <summary>Normal.</summary>
+    public static Initializer Normal(double deviation, double mean = 0) => new Gaussian(deviation, double.PositiveInfinity, mean);
 
     /// <summary>Normal with mean 0, redrawn beyond two deviations.</summary>
-    public static Initializer TruncatedNormal(double deviation) => new Gaussian(deviation, 2);
+    public static Initializer TruncatedNormal(double deviation) => new Gaussian(deviation, 2, 0);
 
     /// <summary>Uniform within ± <paramref name="bound"/>.</summary>
     public static Initializer Uniform(double bound) => new Even(bound);
@@ -42,7 +42,7 @@ public abstract record Initializer
         public override void Fill(Span<float> values, IReadOnlyList<long> shape, SplitMix random) => values.Fill((float)this.Value);
     }
 
-    private sealed record Gaussian(double Deviation, double Cut) : Initializer
+    private sealed record Gaussian(double Deviation, double Cut, double Mean) : Initializer
     {
         public override void Fill(Span<float> values, IReadOnlyList<long> shape, SplitMix random)
         {
@@ -54,7 +54,7 @@ public abstract record Initializer
                     draw = random.NextGaussian();
                 }
                 while (Math.Abs(draw) > this.Cut);
-                value = (float)(draw * this.Deviation);
+                value = (float)((draw * this.Deviation) + this.Mean);
             }
         }
     }

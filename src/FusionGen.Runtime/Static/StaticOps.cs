@@ -107,8 +107,15 @@ public static class StaticOps
         Elementwise.SumProductInto(Longer(a, b), Shorter(a, b), y);
     }
 
-    /// <summary>y = x times a number.</summary>
-    public static void Scale(ReadOnlySpan<float> x, float factor, Span<float> y) => Elementwise.Scale(x, factor, y);
+    /// <summary>y = x times a number, plus a number.</summary>
+    public static void Scale(ReadOnlySpan<float> x, float factor, float offset, Span<float> y)
+    {
+        Elementwise.Scale(x, factor, y);
+        if (offset == 0)
+            return;
+        foreach (ref var number in y)
+            number += offset;
+    }
 
     /// <summary>y = f(x).</summary>
     public static void Apply(Activation function, ReadOnlySpan<float> x, Span<float> y)

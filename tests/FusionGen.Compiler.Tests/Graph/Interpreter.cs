@@ -65,7 +65,7 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
             case BroadcastToOp:
                 return Array.From(sizes, at => x[0].Stretched(at));
             case ScaleOp op:
-                return Array.From(sizes, at => x[0][at] * op.Factor);
+                return Array.From(sizes, at => (x[0][at] * op.Factor) + op.Offset);
             case UnaryOp op:
                 return Array.From(sizes, at => Function(op.Kind, x[0][at]));
             case UnaryGradientOp op:

@@ -16,9 +16,16 @@ public class DifferentiationTests
     [TestCase("cls", "prefix")]
     [TestCase("cls", "add, affine, concat, cross, prefix, none")]
     [TestCase("mean", "affine, prefix")]
+    [TestCase("cls", "lora")]
+    [TestCase("cls", "some")]
+    [TestCase("mean", "ssf")]
+    [TestCase("cls", "adapter, quick")]
+    [TestCase("cls", "vector, modulate")]
+    [TestCase("cls", "add, prefix, lora, adapter, ssf")]
     public void OfAViT(string pool, string candidates) => Check(TinySpecs.Vit(candidates, pool));
 
     [TestCase("affine, concat, cross, prefix")]
+    [TestCase("concat, lora, ssf, adapter")]
     public void OfASwin(string candidates) => Check(TinySpecs.Swin(candidates));
 
     [Test]

@@ -29,7 +29,9 @@ internal static class TinySpecs
                 ? ""
                 : "prompts: { tokens: 2 }\noperators:\n  none: { kind: none }\n  add: { kind: add }\n  affine: { kind: affine, reduction: 2 }\n" +
                   "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n  deep: { kind: prefix }\n  top: { kind: concat, top: 2 }\n" +
-                  $"layers:\n  - {{ at: {layers}] }}\n"));
+                  "  lora: { kind: lora, rank: 3 }\n  some: { kind: lora, rank: 3, active: 2, scale: 0.7, targets: [q, v, proj, fc1, fc2] }\n  ssf: { kind: ssf }\n" +
+                  "  adapter: { kind: adapter, reduction: 2 }\n  quick: { kind: adapter, activation: quick-gelu, hidden: 3 }\n  vector: { kind: add-direct }\n  modulate: { kind: affine-direct }\n" +
+                  $"layers:\n  - {{ at: {layers}] }}\n{(candidates.Contains("ssf", StringComparison.Ordinal) ? "  - { at: [embed, norm], candidates: [ssf] }\n" : "")}"));
         Assert.That(result.Problems.Where(problem => problem.Kind.Severity == Severity.Error), Is.Empty);
         return result.Document!;
     }

@@ -1,3 +1,4 @@
+using FusionGen.Compiler.Operators;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec.Yaml;
 
@@ -10,15 +11,15 @@ internal sealed record LayerEntry(EquatableArray<LayerRange> At, EquatableArray<
 /// The key <c>layers</c>: entries that together name every layer of the backbone once, with candidates that are operators of the spec.
 /// Read after the backbone and the operators.
 /// </summary>
-internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates of each layer; every layer of the backbone appears once.", false)
+internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates of each layer; every layer of the backbone appears once. And the operators around the layers.", false)
 {
     private static readonly LayerEntry Nothing = new(default, default);
 
     private static readonly MapSchema<LayerEntry> Entry = new("an entry of 'layers'",
     [
-        new Key<LayerEntry, EquatableArray<LayerRange>>("at", "The layers this is about: a number, a range as in 0..11, or a list of both.",
+        new Key<LayerEntry, EquatableArray<LayerRange>>("at", "What this is about: a layer's number, a range as in 0..11, embed (what makes tokens of images), norm (the last one), or a list of these.",
             new LayerSetSchema(), e => e.At, (e, v) => e with { At = v }, required: true),
-        new Key<LayerEntry, EquatableArray<string>>("candidates", "Names of operators to choose from; [] leaves the layers alone.",
+        new Key<LayerEntry, EquatableArray<string>>("candidates", "Names of operators to choose from; [] leaves the layers alone. At embed and norm one, which is always on.",
             new ListSchema<string>("a list of operator names", new TextSchema(), ""), e => e.Candidates, (e, v) => e with { Candidates = v }, required: true),
     ]);
 
@@ -41,9 +42,9 @@ internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates 
         foreach (var item in list.Items)
         {
             var readable = Entry.TryRead(item, Nothing, problems, out var entry);
-            complete &= readable & CheckCandidates(item, owner, problems);
+            complete &= readable & CheckCandidates(item, owner, entry.At, problems) && PlaceOutside(item, entry, ref owner, problems);
             if (depth > 0)
-                complete &= Place(entry, depth, layers, problems);
+                complete &= PlaceLayers(entry, depth, layers, problems);
         }
 
         if (complete && layers.Any(l => l is null))
@@ -59,13 +60,17 @@ internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates 
     }
 
     /// <inheritdoc/>
-    public override void Write(SpecDocument owner, JsonWriter json) => Canonical.Write(owner.Layers.Select(l => l.Candidates).ToEquatableArray(), json);
+    public override void Write(SpecDocument owner, JsonWriter json) => Canonical.Write(
+        owner.Layers.Select(l => l.Candidates)
+            .Concat(new[] { Place.Embed, Place.Norm }.Where(place => owner.OperatorAt(place).Length > 0).Select(place => EquatableArray.Of(place.Name, owner.OperatorAt(place))))
+            .ToEquatableArray(),
+        json);
 
     /// <inheritdoc/>
     public override void Describe(JsonWriter json, SpecDocument owner) =>
         json.Key("type").Value("array").Key("items").Object(() => Entry.Describe(json, Nothing));
 
-    private static bool CheckCandidates(YamlNode entry, SpecDocument owner, ProblemList problems)
+    private static bool CheckCandidates(YamlNode entry, SpecDocument owner, EquatableArray<LayerRange> at, ProblemList problems)
     {
         if ((entry as YamlMap)?.Value("candidates") is not YamlList list)
             return true;
@@ -81,6 +86,8 @@ internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates 
                 problems.Add(ProblemCatalogue.UnknownOperator.At(candidate.Path, candidate.Value, Nearest.Suggest(candidate.Value, declared), Words.Comma(declared)));
             else if (!seen.Add(candidate.Value))
                 problems.Add(ProblemCatalogue.RepeatedCandidate.At(candidate.Path, candidate.Value));
+            else if (Elsewhere(owner.Operator(candidate.Value), at) is { } place)
+                problems.Add(ProblemCatalogue.OperatorPlace.At(candidate.Path, candidate.Value, place.Name.Length > 0 ? $"'{place.Name}'" : "a layer", Words.Comma(KindsAt(place))));
             else
                 continue;
             complete = false;
@@ -89,10 +96,39 @@ internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates 
         return complete;
     }
 
-    private static bool Place(LayerEntry entry, int depth, EquatableArray<string>?[] layers, ProblemList problems)
+    // A place at which an operator has nothing to do; null where it has at all. (An operator that could not be read has no kind.)
+    private static Place? Elsewhere(OperatorSpec one, EquatableArray<LayerRange> at) => one.Kind.Length == 0
+        ? null
+        : at.Select(range => range.Place ?? Place.Block).FirstOrDefault(place => !OperatorCatalogue.Get(one.Kind).Sites.Intersect(place.Sites).Any());
+
+    private static IEnumerable<string> KindsAt(Place place) => OperatorCatalogue.All.Where(kind => kind.Sites.Intersect(place.Sites).Any()).Select(kind => kind.Kind);
+
+    private static bool PlaceOutside(YamlNode item, LayerEntry entry, ref SpecDocument owner, ProblemList problems)
     {
         var complete = true;
-        foreach (var range in entry.At)
+        foreach (var range in entry.At.Where(range => range.Place is not null))
+        {
+            var isTaken = owner.OperatorAt(range.Place!).Length > 0;
+            if (isTaken || entry.Candidates.Count != 1)
+            {
+                problems.Add(isTaken
+                    ? ProblemCatalogue.LayerOverlap.At(range.Node, $"'{range.Text}' is")
+                    : ProblemCatalogue.OneOperator.At(SpecPositions.Child(item.Path, "candidates"), range.Text, Text.Invariant(entry.Candidates.Count)));
+                complete = false;
+            }
+            else
+            {
+                owner = range.Place == Place.Embed ? owner with { Embed = entry.Candidates[0] } : owner with { Norm = entry.Candidates[0] };
+            }
+        }
+
+        return complete;
+    }
+
+    private static bool PlaceLayers(LayerEntry entry, int depth, EquatableArray<string>?[] layers, ProblemList problems)
+    {
+        var complete = true;
+        foreach (var range in entry.At.Where(range => range.Place is null))
         {
             if (range.To >= depth)
             {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using FusionGen.Compiler.Operators;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec.Yaml;
 
@@ -63,11 +64,14 @@ internal sealed class ListSchema<T>(string what, Schema<T> item, T initialItem, 
         : $"{Text.Invariant(minimum)} to {Text.Invariant(maximum)}";
 }
 
-/// <summary>Layers from one number to another, both included, and the node that says so.</summary>
+/// <summary>Layers from one number to another, both included, or a place outside the layers, and the node that says so.</summary>
 internal readonly record struct LayerRange(int From, int To, string Node)
 {
-    /// <summary><c>3</c> or <c>3..5</c>.</summary>
-    public string Text => this.From == this.To ? Compiler.Text.Invariant(this.From) : $"{Compiler.Text.Invariant(this.From)}..{Compiler.Text.Invariant(this.To)}";
+    /// <summary>The place outside the layers; null for layers.</summary>
+    public Place? Place { get; init; }
+
+    /// <summary><c>3</c>, <c>3..5</c> or <c>embed</c>.</summary>
+    public string Text => this.Place is { } place ? place.Name : this.From == this.To ? Compiler.Text.Invariant(this.From) : $"{Compiler.Text.Invariant(this.From)}..{Compiler.Text.Invariant(this.To)}";
 
     /// <summary>The shortest ranges that hold some layers.</summary>
     public static IReadOnlyList<LayerRange> Of(IEnumerable<int> layers)
@@ -85,13 +89,14 @@ internal readonly record struct LayerRange(int From, int To, string Node)
     }
 }
 
-/// <summary>One layer or a range of layers: <c>3</c>, <c>0..11</c>.</summary>
+/// <summary>One layer, a range of layers or a place outside them: <c>3</c>, <c>0..11</c>, <c>embed</c>.</summary>
 internal sealed class LayerRangeSchema : ScalarSchema<LayerRange>
 {
+    private static readonly IReadOnlyList<Place> Places = [Place.Embed, Place.Norm];
     private static readonly Regex Form = new(@"^([0-9]{1,6})(?: ?\.\. ?([0-9]{1,6}))?$", RegexOptions.CultureInvariant);
 
     /// <inheritdoc/>
-    public override string Expected => "a layer such as '3' or a range such as '0..11'";
+    public override string Expected => "a layer such as '3', a range such as '0..11', or 'embed' or 'norm'";
 
     /// <inheritdoc/>
     public override void Write(LayerRange value, JsonWriter json) => json.Value(value.Text);
@@ -99,14 +104,25 @@ internal sealed class LayerRangeSchema : ScalarSchema<LayerRange>
     /// <inheritdoc/>
     public override void Describe(JsonWriter json, LayerRange initial) => json.Key("anyOf").Array(() => json
         .Object(() => json.Key("type").Value("integer").Key("minimum").Value(0L))
-        .Object(() => json.Key("type").Value("string").Key("pattern").Value(Form.ToString())));
+        .Object(() => json.Key("type").Value("string").Key("pattern").Value(Form.ToString()))
+        .Object(() => json.Key("enum").Array(() =>
+        {
+            foreach (var place in Places)
+                json.Value(place.Name);
+        })));
 
     /// <inheritdoc/>
     protected override bool TryParse(YamlScalar scalar, ProblemList problems, ref LayerRange value)
     {
+        if (Places.FirstOrDefault(place => place.Name == scalar.Value) is { } outside)
+        {
+            value = new LayerRange(0, -1, scalar.Path) { Place = outside };
+            return true;
+        }
+
         var match = Form.Match(scalar.Value);
         if (!match.Success)
-            return this.Malformed(scalar, problems, Hint(scalar.Value));
+            return this.Malformed(scalar, problems, Nearest.Suggest(scalar.Value, [.. Places.Select(place => place.Name)]) is { Length: > 0 } near ? near : Hint(scalar.Value));
         var from = int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture);
         value = new LayerRange(from, match.Groups[2].Success ? int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture) : from, scalar.Path);
         if (value.From <= value.To)

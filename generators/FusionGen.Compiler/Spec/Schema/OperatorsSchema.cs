@@ -122,11 +122,19 @@ internal sealed class OperatorsSchema(IReadOnlyList<OperatorKind> kinds) : Schem
         .. kind.Options.Select(Option),
     ]);
 
-    private static Key<OperatorSpec> Option(OptionSchema option) => option.Type == OptionType.Flag
-        ? new Key<OperatorSpec, bool>(option.Name, option.Doc, new FlagSchema(), o => o.Flag(option.Name), (o, v) => With(o, option.Name, v ? 1 : 0))
-        : new Key<OperatorSpec, double>(option.Name, option.Doc,
+    private static Key<OperatorSpec> Option(OptionSchema option) => option.Type switch
+    {
+        OptionType.Flag => new Key<OperatorSpec, bool>(option.Name, option.Doc, new FlagSchema(), o => o.Flag(option.Name), (o, v) => With(o, option.Name, v ? 1 : 0)),
+        OptionType.Word => new Key<OperatorSpec, string>(option.Name, option.Doc, Word(option), o => option.WordsOf(o.Number(option.Name)).First(), (o, v) => With(o, option.Name, option.NumberOf([v]))),
+        OptionType.Words => new Key<OperatorSpec, EquatableArray<string>>(option.Name, option.Doc,
+            new ListSchema<string>($"a list of {Words.Comma(option.Words)}", Word(option), option.Words[0], 1),
+            o => option.WordsOf(o.Number(option.Name)).ToEquatableArray(), (o, v) => With(o, option.Name, option.NumberOf(v))),
+        _ => new Key<OperatorSpec, double>(option.Name, option.Doc,
             new NumberSchema(option.Type == OptionType.Integer, option.Minimum, option.Maximum, nullable: option.Nullable),
-            o => o.Number(option.Name), (o, v) => With(o, option.Name, v));
+            o => o.Number(option.Name), (o, v) => With(o, option.Name, v)),
+    };
+
+    private static ChoiceSchema<string> Word(OptionSchema option) => new(option.Name, [.. option.Words.Select(word => (word, word))]);
 
     private static OperatorSpec With(OperatorSpec one, string name, double number) =>
         one with { Options = one.Options.Select(o => o.Name == name ? new OptionValue(name, number) : o).ToEquatableArray() };

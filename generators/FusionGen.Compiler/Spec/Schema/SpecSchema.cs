@@ -163,7 +163,7 @@ internal sealed class SpecSchema
 
     private static void ReportUnused(SpecDocument spec, ProblemList problems)
     {
-        foreach (var one in spec.Operators.Where(o => !spec.Layers.Any(l => l.Candidates.Contains(o.Name))))
+        foreach (var one in spec.Operators.Where(o => o.Name != spec.Embed && o.Name != spec.Norm && !spec.Layers.Any(l => l.Candidates.Contains(o.Name))))
             problems.Add(ProblemCatalogue.UnusedOperator.At(SpecPositions.Key(SpecPositions.Child("operators", one.Name)), one.Name));
     }
 
