@@ -50,7 +50,7 @@ public sealed class LoraOperator : FusionOperator
         if (site.Site == Site.Qkv && parts.Length < Projections.Length)
         {
             var placed = parts.Select((name, i) => graph.Embed(graph.Slice(up, 0, i * part, part), 0, Array.IndexOf(Projections, name) * part, site.Width)).ToArray();
-            up = placed.Aggregate(graph.Sum);
+            up = placed.Length == 1 ? placed[0] : graph.Sum(placed);
         }
         up = graph.Scale(up, context.Spec.Number("scale"));
         var low = graph.Linear(site.Input, down).Named("low");
