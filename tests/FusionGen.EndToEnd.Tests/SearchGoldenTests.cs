@@ -6,8 +6,6 @@ using FusionGen.Search;
 using FusionGen.Training;
 using FusionGen.Weights;
 using static TorchSharp.torch;
-using Curve = FusionGen.Search.Curve;
-using SearchOrder = FusionGen.Search.SearchOrder;
 
 namespace FusionGen.EndToEnd.Tests;
 

@@ -6,7 +6,6 @@ using FusionGen.Search;
 using FusionGen.Static;
 using FusionGen.Training;
 using static TorchSharp.torch;
-using SearchOrder = FusionGen.Search.SearchOrder;
 
 namespace FusionGen.EndToEnd.Tests;
 

@@ -1,3 +1,4 @@
+using System.Reflection;
 using FusionGen.Compiler.Graph;
 using FusionGen.Compiler.Spec;
 
@@ -34,7 +35,9 @@ internal static class PlanCode
             if (networks.Model is { } found)
                 Peak(code, "TrainingPeakBytes", networks, found, isTraining: true, "a step of training the found model");
             Peak(code, "InferencePeakBytes", networks, networks.Model ?? main, isTraining: false, $"a prediction of the {(networks.Model is null ? networks.Supernet is null ? "backbone" : "supernet" : "found model")}");
-            Settings(code, spec);
+            Settings(code, "Search", spec.Search, "How the spec says to search.");
+            code.Line();
+            Settings(code, "Train", spec.Train, "How the spec says to train.");
             foreach (var (name, network) in networks.All)
             {
                 code.Line();
@@ -64,50 +67,29 @@ internal static class PlanCode
         code.Line();
     }
 
-    private static void Settings(CodeWriter code, SpecDocument spec)
+    /// <summary>Every property of settings, as an initializer, but lists, which the tool alone goes through.</summary>
+    private static void Settings(CodeWriter code, string name, object settings, string doc)
     {
-        var (search, train) = (spec.Search, spec.Train);
-        code.Doc("How the spec says to search.");
-        code.Line("public static SearchSettings Search { get; } = new()");
+        code.Doc(doc);
+        code.Line($"public static {settings.GetType().Name} {name} {{ get; }} = new()");
         code.Line("{");
-        code.Line($"    Order = SearchOrder.{search.Order},");
-        code.Line($"    Epochs = {Text.Invariant(search.Epochs)},");
-        code.Line($"    Warmup = {Text.Invariant(search.Warmup)},");
-        code.Line($"    Batch = {Text.Invariant(search.Batch)},");
-        code.Line($"    TemperatureFrom = {Names.Literal(search.TemperatureFrom)},");
-        code.Line($"    TemperatureTo = {Names.Literal(search.TemperatureTo)},");
-        code.Line($"    TemperatureCurve = Curve.{search.TemperatureCurve},");
-        code.Line($"    Entropy = {Names.Literal(search.Entropy)},");
-        code.Line($"    Cost = {Names.Literal(search.Cost)},");
-        code.Line($"    Clip = {Names.Literal(search.Clip)},");
-        code.Line($"    Every = ArchitectureEvery.{search.Every},");
-        code.Line($"    Optimizer = {Optimizer(search.Optimizer)},");
-        code.Line($"    Architecture = {Optimizer(search.Architecture)},");
-        code.Line($"    Split = {Names.Literal(search.Split)},");
-        code.Line("};");
-        code.Line();
-        code.Doc("How the spec says to train.");
-        code.Line("public static TrainSettings Train { get; } = new()");
-        code.Line("{");
-        code.Line($"    Epochs = {Text.Invariant(train.Epochs)},");
-        code.Line($"    Batch = {Text.Invariant(train.Batch)},");
-        code.Line($"    Warmup = {Text.Invariant(train.Warmup)},");
-        code.Line($"    Continue = {(train.Continue ? "true" : "false")},");
-        code.Line($"    Optimizer = {Optimizer(train.Optimizer)},");
-        code.Line($"    Clip = {Names.Literal(train.Clip)},");
-        code.Line($"    Preprocessing = {Names.Literal(train.Preprocessing)},");
-        code.Line($"    Normalization = {Names.Literal(train.Normalization)},");
-        code.Line($"    Recipe = {Names.Literal(train.Recipe)},");
-        code.Line($"    BaseBatch = {Text.Invariant(train.BaseBatch)},");
-        code.Line($"    Keep = Keep.{train.Keep},");
+        foreach (var assignment in Assignments(settings))
+            code.Line($"    {assignment},");
         code.Line("};");
     }
 
-    private static string Optimizer(OptimizerSpec o)
+    private static IEnumerable<string> Assignments(object settings) => settings.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+        .Where(property => property.CanWrite && property.PropertyType != typeof(GridSpec) && property.PropertyType != typeof(EquatableArray<double>)).OrderBy(property => property.MetadataToken).Select(property => $"{property.Name} = {Literal(property.GetValue(settings)!)}");
+
+    private static string Literal(object value) => value switch
     {
-        var kind = o.Kind switch { "sgd" => "Sgd", "adam" => "Adam", "vpt-adamw" => "VptAdamW", _ => "AdamW" };
-        return $"new() {{ Kind = OptimizerKind.{kind}, LearningRate = {Names.Literal(o.Lr)}, WeightDecay = {Names.Literal(o.WeightDecay)}, Momentum = {Names.Literal(o.Momentum)}, Beta1 = {Names.Literal(o.Beta1)}, Beta2 = {Names.Literal(o.Beta2)} }}";
-    }
+        int number => Text.Invariant(number),
+        double number => Names.Literal(number),
+        string text => Names.Literal(text),
+        bool flag => flag ? "true" : "false",
+        Enum choice => $"{choice.GetType().Name}.{choice}",
+        _ => $"new() {{ {string.Join(", ", Assignments(value))} }}",
+    };
 
     private static void Plan(CodeWriter code, SpecDocument spec, string name, Network network, Networks networks)
     {

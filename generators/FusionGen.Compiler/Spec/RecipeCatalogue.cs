@@ -6,7 +6,7 @@ namespace FusionGen.Compiler.Spec;
 /// <param name="Name">Name in specs.</param>
 /// <param name="Source">Whose it is, and what in it is not stated there.</param>
 /// <param name="Train">Every value.</param>
-public sealed record Recipe(string Name, string Source, TrainSpec Train);
+public sealed record Recipe(string Name, string Source, TrainSettings Train);
 
 /// <summary>The published protocols (METHOD §3.2, §4).</summary>
 public static class RecipeCatalogue
@@ -19,14 +19,14 @@ public static class RecipeCatalogue
     /// SGD at lr · batch / 256, one epoch at rate 0, nine rising, a cosine over ninety; the last epoch decides, on 200 images; then five runs on
     /// all 1000. lr and weight decay are what the grid goes through; a single run takes the rate that VAPT's quick search starts from.
     /// </summary>
-    private static readonly TrainSpec Vpt = new()
+    private static readonly TrainSettings Vpt = new()
     {
         Recipe = "vpt-vtab",
         Epochs = 100,
         Batch = 128,
         Warmup = 10,
         Continue = false,
-        Optimizer = new() { Kind = "sgd", Lr = 5, WeightDecay = 0.001, Momentum = 0.9 },
+        Optimizer = new() { Kind = OptimizerKind.Sgd, LearningRate = 5, WeightDecay = 0.001, Momentum = 0.9 },
         Preprocessing = "vpt-vtab",
         Normalization = "imagenet",
         BaseBatch = 256,
@@ -37,7 +37,7 @@ public static class RecipeCatalogue
     };
 
     /// <summary>Random crops and flips; a validation split of its own, or a tenth; no second training.</summary>
-    private static readonly TrainSpec VptFgvc = Vpt with
+    private static readonly TrainSettings VptFgvc = Vpt with
     {
         Recipe = "vpt-fgvc",
         Preprocessing = "vpt-fgvc",
@@ -45,12 +45,12 @@ public static class RecipeCatalogue
         Retrain = false,
     };
 
-    private static readonly TrainSpec Sa2vp = Vpt with
+    private static readonly TrainSettings Sa2vp = Vpt with
     {
         Recipe = "sa2vp-vtab",
         Batch = 64,
         BaseBatch = 0,
-        Optimizer = new() { Kind = "adamw", Lr = 1e-3, WeightDecay = 1e-4 },
+        Optimizer = new() { Kind = OptimizerKind.AdamW, LearningRate = 1e-3, WeightDecay = 1e-4 },
         Preprocessing = "squash",
         Normalization = "half",
         Grid = new(),
@@ -68,34 +68,34 @@ public static class RecipeCatalogue
             Recipe = "vpt-full",
             Batch = 384,
             Warmup = 5,
-            Optimizer = new() { Kind = "vpt-adamw", Lr = 1e-3, WeightDecay = 0.01 },
+            Optimizer = new() { Kind = OptimizerKind.VptAdamW, LearningRate = 1e-3, WeightDecay = 0.01 },
             Grid = new() { Lr = EquatableArray.Of(1e-3, 5e-4, 1e-4, 5e-3), WeightDecay = Decays },
         }),
         new("vapt-vtab", "VAPT on VTAB-1k: VPT's, 64 images a step", Vpt with { Recipe = "vapt-vtab", Batch = 64 }),
         new("vapt-fgvc", "VAPT on FGVC: VPT's, 64 images a step", VptFgvc with { Recipe = "vapt-fgvc", Batch = 64 }),
         new("e2vpt-vtab", "E2VPT on VTAB-1k: VPT's", Vpt with { Recipe = "e2vpt-vtab" }),
-        new("pfd", "prompt-fusion discovery: ten epochs that continue the ninety of the search", new TrainSpec { Recipe = "pfd", Seeds = EquatableArray.Of<double>(0, 1, 2) }),
+        new("pfd", "prompt-fusion discovery: ten epochs that continue the ninety of the search", new TrainSettings { Recipe = "pfd", Seeds = EquatableArray.Of<double>(0, 1, 2) }),
         new("sa2vp-vtab", "SA2VP on VTAB-1k; all 1000 images and one seed are ours", Sa2vp),
         new("sa2vp-hta", "SA2VP on HTA; one seed is ours", Sa2vp with { Recipe = "sa2vp-hta", Preprocessing = "vpt-fgvc", Retrain = false }),
         new("noah-vtab", "NOAH on VTAB-1k; the cosine without warm-up and one seed are ours", Sa2vp with { Recipe = "noah-vtab", Warmup = 0, Normalization = "imagenet" }),
     ];
 
     /// <summary>What a training section changes of its recipe, or of the defaults where it names none: key, its value and the recipe's, as JSON.</summary>
-    public static IReadOnlyList<(string Key, string Value, string Published)> Overridden(TrainSpec train)
+    public static IReadOnlyList<(string Key, string Value, string Published)> Overridden(TrainSettings train)
     {
-        var published = All.FirstOrDefault(recipe => recipe.Name == train.Recipe)?.Train ?? new TrainSpec();
+        var published = All.FirstOrDefault(recipe => recipe.Name == train.Recipe)?.Train ?? new TrainSettings();
         return [.. SpecSchema.Training.Keys.Where(key => key.Name != "recipe").Select(key => (key.Name, Json(key, train), Json(key, published))).Where(row => row.Item2 != row.Item3)];
     }
 
     /// <summary>A line that tells a protocol from others: the recipe's name, <c>own</c> for none, and what was changed of it.</summary>
-    public static string Protocol(TrainSpec train)
+    public static string Protocol(TrainSettings train)
     {
         var name = train.Recipe.Length == 0 ? "own" : train.Recipe;
         var changes = Overridden(train);
         return changes.Count == 0 ? name : $"{name} but {string.Join(", ", changes.Select(change => $"{change.Key} {change.Value}"))}";
     }
 
-    private static string Json(Key<TrainSpec> key, TrainSpec train)
+    private static string Json(Key<TrainSettings> key, TrainSettings train)
     {
         var json = new JsonWriter(indented: false);
         key.Write(train, json);

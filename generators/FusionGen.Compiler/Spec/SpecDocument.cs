@@ -42,10 +42,10 @@ public sealed record SpecDocument
     public string Norm { get; init; } = "";
 
     /// <summary>How the policy is searched.</summary>
-    public SearchSpec Search { get; init; } = new();
+    public SearchSettings Search { get; init; } = new();
 
     /// <summary>How the found model is trained.</summary>
-    public TrainSpec Train { get; init; } = new();
+    public TrainSettings Train { get; init; } = new();
 
     /// <summary>Limits that break the build.</summary>
     public BudgetSpec Budget { get; init; } = new();
@@ -180,166 +180,6 @@ public sealed record OptionValue(string Name, double Number);
 
 /// <summary>The candidates of one layer, by operator name.</summary>
 public sealed record LayerSpec(EquatableArray<string> Candidates);
-
-/// <summary>How α's gradient is taken (METHOD §3.1).</summary>
-public enum SearchOrder
-{
-    /// <summary>DARTS ξ=0.</summary>
-    First,
-
-    /// <summary>Unrolled SGD step, differentiated exactly by double backward.</summary>
-    SecondExact,
-
-    /// <summary>Unrolled step, Hessian-vector product by finite differences.</summary>
-    SecondFd,
-}
-
-/// <summary>An optimizer and its constants.</summary>
-public sealed record OptimizerSpec
-{
-    /// <summary><c>adamw</c>, <c>adam</c>, <c>sgd</c> or <c>vpt-adamw</c>.</summary>
-    public string Kind { get; init; } = "adamw";
-
-    /// <summary>Peak learning rate.</summary>
-    public double Lr { get; init; } = 1e-3;
-
-    /// <summary>Weight decay.</summary>
-    public double WeightDecay { get; init; } = 0.01;
-
-    /// <summary>Momentum of SGD.</summary>
-    public double Momentum { get; init; } = 0.9;
-
-    /// <summary>Adam's decay of the first moment.</summary>
-    public double Beta1 { get; init; } = 0.9;
-
-    /// <summary>Adam's decay of the second moment.</summary>
-    public double Beta2 { get; init; } = 0.999;
-}
-
-/// <summary>How a quantity goes from one value to another over the epochs.</summary>
-public enum Curve
-{
-    /// <summary>Half a cosine.</summary>
-    Cosine,
-
-    /// <summary>A straight line.</summary>
-    Linear,
-
-    /// <summary>Stays at its first value.</summary>
-    Constant,
-}
-
-/// <summary>How often α steps.</summary>
-public enum ArchitectureEvery
-{
-    /// <summary>After every weight step, the validation batches cycled (the authors' code).</summary>
-    Step,
-
-    /// <summary>One pass over the validation split per epoch, spread evenly.</summary>
-    ValidationBatch,
-}
-
-/// <summary>How the policy is searched. Defaults are the authors' (METHOD §3.2), but for the order.</summary>
-public sealed record SearchSpec
-{
-    /// <summary>How α's gradient is taken.</summary>
-    public SearchOrder Order { get; init; } = SearchOrder.First;
-
-    /// <summary>Search epochs.</summary>
-    public int Epochs { get; init; } = 90;
-
-    /// <summary>First epochs in which α is frozen.</summary>
-    public int Warmup { get; init; } = 10;
-
-    /// <summary>Images of a step.</summary>
-    public int Batch { get; init; } = 64;
-
-    /// <summary>Softmax temperature of the first epoch.</summary>
-    public double TemperatureFrom { get; init; } = 5;
-
-    /// <summary>Softmax temperature of the last epoch.</summary>
-    public double TemperatureTo { get; init; } = 0.001;
-
-    /// <summary>The way between them.</summary>
-    public Curve TemperatureCurve { get; init; } = Curve.Cosine;
-
-    /// <summary>Weight of Σ π ln π in α's objective.</summary>
-    public double Entropy { get; init; } = 0.01;
-
-    /// <summary>Weight of Σ π·cost in α's objective.</summary>
-    public double Cost { get; init; } = 0.05;
-
-    /// <summary>Largest norm of α's gradient.</summary>
-    public double Clip { get; init; } = 1;
-
-    /// <summary>How often α steps.</summary>
-    public ArchitectureEvery Every { get; init; } = ArchitectureEvery.Step;
-
-    /// <summary>Optimizer of prompts and operator weights.</summary>
-    public OptimizerSpec Optimizer { get; init; } = new();
-
-    /// <summary>Optimizer of α.</summary>
-    public OptimizerSpec Architecture { get; init; } = new() { Lr = 3e-4, WeightDecay = 0 };
-
-    /// <summary>Share of the training split set aside for α where the data has no validation split; stratified by class.</summary>
-    public double Split { get; init; } = 0.1;
-}
-
-/// <summary>Which epoch's parameters training ends with.</summary>
-public enum Keep
-{
-    /// <summary>The best by validation accuracy; of equals, the first.</summary>
-    Best,
-
-    /// <summary>The last; validation pictures are looked at once.</summary>
-    Last,
-}
-
-/// <summary>How the found model is trained.</summary>
-public sealed record TrainSpec
-{
-    /// <summary>A name of <see cref="RecipeCatalogue"/> that the other values start from; empty for none.</summary>
-    public string Recipe { get; init; } = "";
-
-    /// <summary>Epochs.</summary>
-    public int Epochs { get; init; } = 10;
-
-    /// <summary>Images of a step.</summary>
-    public int Batch { get; init; } = 64;
-
-    /// <summary>Epochs of linear learning-rate warm-up (from scratch only).</summary>
-    public int Warmup { get; init; }
-
-    /// <summary>Start from the supernet's weights on the same cosine (the authors' second phase); otherwise from a fresh start.</summary>
-    public bool Continue { get; init; } = true;
-
-    /// <summary>The optimizer.</summary>
-    public OptimizerSpec Optimizer { get; init; } = new();
-
-    /// <summary>Largest norm of the gradient; 0 for no clipping.</summary>
-    public double Clip { get; init; }
-
-    /// <summary><c>pfd</c>, <c>vpt-vtab</c>, <c>vpt-fgvc</c> or <c>squash</c> (METHOD §4).</summary>
-    public string Preprocessing { get; init; } = "pfd";
-
-    /// <summary><c>imagenet</c> or <c>half</c> (mean and deviation 0.5).</summary>
-    public string Normalization { get; init; } = "imagenet";
-
-    /// <summary>Images that the optimizer's learning rate is meant for; the rate is lr · batch / this. 0: the rate is lr.</summary>
-    public int BaseBatch { get; init; }
-
-    /// <summary>Which epoch's parameters count.</summary>
-    public Keep Keep { get; init; } = Keep.Best;
-
-    /// <summary>Learning rates and decays to choose from on the validation split.</summary>
-    public GridSpec Grid { get; init; } = new();
-
-    /// <summary>Whether the chosen setting is trained again on training and validation pictures together.</summary>
-    public bool Retrain { get; init; }
-
-    /// <summary>Seeds of the runs that are reported; empty for the command line's.</summary>
-    public EquatableArray<double> Seeds { get; init; }
-}
 
 /// <summary>A grid of learning rates and decays; an empty list stands for the optimizer's own value.</summary>
 public sealed record GridSpec

@@ -18,7 +18,7 @@ public static class SpecHash
         return string.Concat(sha.ComputeHash(Encoding.UTF8.GetBytes(Canonical(spec))).Select(b => b.ToString("x2", System.Globalization.CultureInfo.InvariantCulture)));
     }
 
-    /// <summary>The text that is hashed: JSON with every key, defaults included, in the schema's order.</summary>
+    /// <summary>The text that is hashed: JSON with every key of the network, defaults included, in the schema's order.</summary>
     internal static string Canonical(SpecDocument spec)
     {
         var nothing = SpecSchema.Nothing;

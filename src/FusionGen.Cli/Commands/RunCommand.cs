@@ -86,7 +86,7 @@ internal sealed class RunCommand : ToolCommand
         ? opened.DefaultFolder(seed)
         : count == 1 ? folder : Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"seed-{seed}"));
 
-    private static List<long> Seeds(string? text, TrainSpec train)
+    private static List<long> Seeds(string? text, TrainSettings train)
     {
         if (text is null)
             return train.Seeds.Count > 0 ? [.. train.Seeds.Select(seed => (long)seed)] : [0];

@@ -20,7 +20,7 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
 
     private SpecDocument Spec => experiment.Spec.Document;
 
-    private TrainSpec Train => this.Spec.Train;
+    private TrainSettings Train => this.Spec.Train;
 
     /// <summary>Runs it, or what is left of it, and writes the tables.</summary>
     public void Run()
@@ -66,7 +66,7 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
     {
         var (grid, own) = (this.Train.Grid, this.Train.Optimizer);
         IReadOnlyList<double> decays = grid.WeightDecay.Count > 0 ? [.. grid.WeightDecay] : [own.WeightDecay];
-        IReadOnlyList<double> rates = grid.Lr.Count > 0 ? [.. grid.Lr] : [own.Lr];
+        IReadOnlyList<double> rates = grid.Lr.Count > 0 ? [.. grid.Lr] : [own.LearningRate];
         return [.. rates.SelectMany(rate => decays.Select(decay => new Point(rate, decay)))];
     }
 

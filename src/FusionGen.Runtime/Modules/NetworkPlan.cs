@@ -1,5 +1,3 @@
-using FusionGen.Search;
-
 namespace FusionGen;
 
 /// <summary>What is known of a generated network before anything runs; every network carries the plan of its spec.</summary>

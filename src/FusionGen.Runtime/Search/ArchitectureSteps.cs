@@ -5,28 +5,15 @@ namespace FusionGen.Search;
 
 /// <summary>
 /// Steps of α: the objective of a validation batch, its gradient through the lower level, clipped, and the optimizer's move; the weights stay.
-/// The network's engine makes them: the static program on flat memory, or the eager modules under autograd.
+/// The network's engine makes them: the static program on flat memory, or the eager modules under autograd. Figures are the objective and, of it, the cross-entropy;
+/// the norm of α's gradient before clipping; Σ π ln π; Σ π·cost. Traced are <c>architecture.gradient.NAME</c> (before clipping), <c>architecture.clipped.NAME</c>
+/// and <c>architecture.norm</c>.
 /// </summary>
-public abstract class ArchitectureSteps : IDisposable
+public abstract class ArchitectureSteps : ParameterSteps
 {
     private protected ArchitectureSteps(Supernet network, Optimizer lower, SearchSettings settings)
-    {
+        : base(Optimizer.Create(settings.Architecture, network.Alphas.Parameters(network)), new Meter(5, network.Location)) =>
         (this.Network, this.Lower, this.Settings) = (network, lower, settings);
-        this.Optimizer = Optimizer.Create(settings.Architecture, network.Alphas.Parameters(network));
-        this.Figures = new Meter(5, network.Location);
-    }
-
-    /// <summary>What moves α.</summary>
-    public Optimizer Optimizer { get; }
-
-    /// <summary>Before the step: the objective and, of it, the cross-entropy; the norm of α's gradient before clipping; Σ π ln π; Σ π·cost.</summary>
-    public Meter Figures { get; }
-
-    /// <summary>
-    /// Sees tensors on their way, by name, without owning them: <c>architecture.gradient.NAME</c> (before clipping),
-    /// <c>architecture.clipped.NAME</c>, <c>architecture.norm</c>.
-    /// </summary>
-    public Action<string, Tensor>? Trace { get; set; }
 
     private protected Supernet Network { get; }
 
@@ -57,22 +44,6 @@ public abstract class ArchitectureSteps : IDisposable
     /// <param name="validation">The batch of the upper level.</param>
     /// <exception cref="FusionException">The objective or its gradient is not a number; nothing has moved.</exception>
     public abstract void Step(Batch train, Batch validation);
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        this.Dispose(disposing: true);
-        GC.SuppressFinalize(this);
-    }
-
-    /// <summary>Frees optimizer and figures.</summary>
-    protected virtual void Dispose(bool disposing)
-    {
-        if (!disposing)
-            return;
-        this.Optimizer.Dispose();
-        this.Figures.Dispose();
-    }
 }
 
 /// <summary>By the eager modules and autograd: any order, any device, any type.</summary>

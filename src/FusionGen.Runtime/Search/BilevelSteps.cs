@@ -30,7 +30,7 @@ public sealed class BilevelSteps : IDisposable
     /// <summary>Whether α steps before the weights do on the same batch.</summary>
     public bool ArchitectureFirst { get; }
 
-    /// <summary>Sees tensors of both on their way (<see cref="WeightSteps.Trace"/>, <see cref="ArchitectureSteps.Trace"/>).</summary>
+    /// <summary>Sees tensors of both on their way (<see cref="ParameterSteps.Trace"/>).</summary>
     public Action<string, Tensor>? Trace
     {
         get => this.Weights.Trace;

@@ -1,5 +1,3 @@
-using FusionGen.Search;
-
 namespace FusionGen.Training;
 
 /// <summary>Quantities that change from epoch to epoch.</summary>

@@ -5,27 +5,13 @@ namespace FusionGen.Training;
 
 /// <summary>
 /// Steps of what a network tunes: the cross-entropy of a batch, its gradient, clipped, and the optimizer's move; α stays. The network's engine
-/// makes them: the static program on flat memory, or the eager modules under autograd.
+/// makes them: the static program on flat memory, or the eager modules under autograd. Figures are the mean cross-entropy and the share of images classified
+/// rightly; traced are <c>weights.logits</c>, <c>weights.norm</c> (before clipping) and <c>weights.gradient.NAME</c> (after clipping).
 /// </summary>
-public abstract class WeightSteps : IDisposable
+public abstract class WeightSteps : ParameterSteps
 {
     private protected WeightSteps(FusionNetwork network, Optimizer optimizer, double clip)
-    {
-        (this.Network, this.Optimizer, this.Clip) = (network, optimizer, clip);
-        this.Figures = new Meter(2, network.Location);
-    }
-
-    /// <summary>What moves the weights.</summary>
-    public Optimizer Optimizer { get; }
-
-    /// <summary>Mean cross-entropy and the share of images classified rightly, both before the step.</summary>
-    public Meter Figures { get; }
-
-    /// <summary>
-    /// Sees tensors on their way, by name, without owning them: <c>weights.logits</c>, <c>weights.norm</c> (before clipping),
-    /// <c>weights.gradient.NAME</c> (after clipping).
-    /// </summary>
-    public Action<string, Tensor>? Trace { get; set; }
+        : base(optimizer, new Meter(2, network.Location)) => (this.Network, this.Clip) = (network, clip);
 
     private protected FusionNetwork Network { get; }
 
@@ -47,22 +33,6 @@ public abstract class WeightSteps : IDisposable
     /// <summary>One step.</summary>
     /// <exception cref="FusionException">The loss is not a number; nothing has moved.</exception>
     public abstract void Step(Batch batch);
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        this.Dispose(disposing: true);
-        GC.SuppressFinalize(this);
-    }
-
-    /// <summary>Frees optimizer and figures.</summary>
-    protected virtual void Dispose(bool disposing)
-    {
-        if (!disposing)
-            return;
-        this.Optimizer.Dispose();
-        this.Figures.Dispose();
-    }
 }
 
 /// <summary>By the static program: no tensors, nothing allocated.</summary>

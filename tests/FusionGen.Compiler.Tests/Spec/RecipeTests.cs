@@ -6,19 +6,19 @@ namespace FusionGen.Compiler.Tests.Spec;
 /// <summary>Published protocols as METHOD §3.2 and §4 state them.</summary>
 internal sealed class RecipeTests
 {
-    [TestCase("vpt-vtab", "sgd", 100, 10, 128, 256, "vpt-vtab", "imagenet", Keep.Last, true, 40, 5)]
-    [TestCase("vpt-fgvc", "sgd", 100, 10, 128, 256, "vpt-fgvc", "imagenet", Keep.Last, false, 36, 5)]
-    [TestCase("vpt-linear", "sgd", 100, 10, 1024, 256, "vpt-vtab", "imagenet", Keep.Last, true, 40, 5)]
-    [TestCase("vpt-full", "vpt-adamw", 100, 5, 384, 256, "vpt-vtab", "imagenet", Keep.Last, true, 16, 5)]
-    [TestCase("vapt-vtab", "sgd", 100, 10, 64, 256, "vpt-vtab", "imagenet", Keep.Last, true, 40, 5)]
-    [TestCase("vapt-fgvc", "sgd", 100, 10, 64, 256, "vpt-fgvc", "imagenet", Keep.Last, false, 36, 5)]
-    [TestCase("e2vpt-vtab", "sgd", 100, 10, 128, 256, "vpt-vtab", "imagenet", Keep.Last, true, 40, 5)]
-    [TestCase("pfd", "adamw", 10, 0, 64, 0, "pfd", "imagenet", Keep.Best, false, 0, 3)]
-    [TestCase("sa2vp-vtab", "adamw", 100, 10, 64, 0, "squash", "half", Keep.Last, true, 0, 1)]
-    [TestCase("sa2vp-hta", "adamw", 100, 10, 64, 0, "vpt-fgvc", "half", Keep.Last, false, 0, 1)]
-    [TestCase("noah-vtab", "adamw", 100, 0, 64, 0, "squash", "imagenet", Keep.Last, true, 0, 1)]
+    [TestCase("vpt-vtab", OptimizerKind.Sgd, 100, 10, 128, 256, "vpt-vtab", "imagenet", Keep.Last, true, 40, 5)]
+    [TestCase("vpt-fgvc", OptimizerKind.Sgd, 100, 10, 128, 256, "vpt-fgvc", "imagenet", Keep.Last, false, 36, 5)]
+    [TestCase("vpt-linear", OptimizerKind.Sgd, 100, 10, 1024, 256, "vpt-vtab", "imagenet", Keep.Last, true, 40, 5)]
+    [TestCase("vpt-full", OptimizerKind.VptAdamW, 100, 5, 384, 256, "vpt-vtab", "imagenet", Keep.Last, true, 16, 5)]
+    [TestCase("vapt-vtab", OptimizerKind.Sgd, 100, 10, 64, 256, "vpt-vtab", "imagenet", Keep.Last, true, 40, 5)]
+    [TestCase("vapt-fgvc", OptimizerKind.Sgd, 100, 10, 64, 256, "vpt-fgvc", "imagenet", Keep.Last, false, 36, 5)]
+    [TestCase("e2vpt-vtab", OptimizerKind.Sgd, 100, 10, 128, 256, "vpt-vtab", "imagenet", Keep.Last, true, 40, 5)]
+    [TestCase("pfd", OptimizerKind.AdamW, 10, 0, 64, 0, "pfd", "imagenet", Keep.Best, false, 0, 3)]
+    [TestCase("sa2vp-vtab", OptimizerKind.AdamW, 100, 10, 64, 0, "squash", "half", Keep.Last, true, 0, 1)]
+    [TestCase("sa2vp-hta", OptimizerKind.AdamW, 100, 10, 64, 0, "vpt-fgvc", "half", Keep.Last, false, 0, 1)]
+    [TestCase("noah-vtab", OptimizerKind.AdamW, 100, 0, 64, 0, "squash", "imagenet", Keep.Last, true, 0, 1)]
     public void A_recipe_settles_every_value(
-        string name, string optimizer, int epochs, int warmup, int batch, int baseBatch, string preprocessing, string normalization, Keep keep, bool retrain, int points, int seeds)
+        string name, OptimizerKind optimizer, int epochs, int warmup, int batch, int baseBatch, string preprocessing, string normalization, Keep keep, bool retrain, int points, int seeds)
     {
         var train = Read($"train: {{ recipe: {name} }}");
         Assert.Multiple(() =>
@@ -52,7 +52,7 @@ internal sealed class RecipeTests
     public void An_override_keeps_the_rest_of_the_recipe_and_shows()
     {
         var train = Read("train: { optimizer: { lr: 25 }, recipe: vpt-vtab, batch: 64 }");
-        Assert.That((train.Optimizer.Kind, train.Optimizer.Lr, train.Optimizer.WeightDecay, train.Batch, train.Warmup), Is.EqualTo(("sgd", 25.0, 0.001, 64, 10)));
+        Assert.That((train.Optimizer.Kind, train.Optimizer.LearningRate, train.Optimizer.WeightDecay, train.Batch, train.Warmup), Is.EqualTo((OptimizerKind.Sgd, 25.0, 0.001, 64, 10)));
         Assert.That(RecipeCatalogue.Overridden(train).Select(change => (change.Key, change.Published)), Is.EqualTo(new[]
         {
             ("batch", "128"), ("optimizer", """{"kind":"sgd","lr":5,"weight-decay":0.001,"momentum":0.9,"betas":[0.9,0.999]}"""),
@@ -80,7 +80,7 @@ internal sealed class RecipeTests
         Assert.That(problems[0].Message, Does.Contain("Did you mean 'vpt-vtab'?"));
     }
 
-    private static TrainSpec Read(string train)
+    private static TrainSettings Read(string train)
     {
         var result = SpecReader.Read(Text(train));
         Assert.That(result.Problems.Select(problem => problem.Message), Is.Empty);

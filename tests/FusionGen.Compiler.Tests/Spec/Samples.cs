@@ -25,8 +25,10 @@ internal static class Samples
           - { at: [10, 11..11], candidates: [] }
         search:
           order: second-fd
+          relaxation: gdas
           epochs: 90
           warmup: 10
+          stop: 3
           batch: 32
           temperature: { from: 5, to: 0.001, curve: cosine }
           entropy: 0.01
@@ -36,6 +38,9 @@ internal static class Samples
           optimizer: { kind: adamw, lr: 1e-3, weight-decay: 0.01, betas: [0.9, 0.99] }
           architecture: { kind: sgd, momentum: 0.5 }
           split: 0.2
+          discretise: perturbation
+          perturb: { layers: 2, epochs: 3 }
+          alarm: { share: 0.8, entropy: 0.2 }
         train: { epochs: 10, warmup: 0, batch: 64, clip: 2.5, continue: true, preprocessing: vpt-vtab, normalization: half, optimizer: { kind: sgd, lr: 0.1 } }
         budget: { tuned: 0.75%, memory: 4GiB }
         """;

@@ -24,15 +24,26 @@ internal sealed class SpecReaderTests
             Assert.That(spec.Operator("cross").Number("heads"), Is.NaN);
             Assert.That((spec.Operator("affine").Flag("share"), spec.Operator("cross").Flag("share")), Is.EqualTo((true, false)));
             Assert.That(spec.Layers.Select(l => l.Candidates.Count), Is.EqualTo(Enumerable.Repeat(4, 10).Append(0).Append(0)));
-            Assert.That(spec.Search, Is.EqualTo(new SearchSpec
+            Assert.That(spec.Search, Is.EqualTo(new SearchSettings
             {
-                Order = SearchOrder.SecondFd, Batch = 32, Every = ArchitectureEvery.ValidationBatch, Split = 0.2,
+                Order = SearchOrder.SecondFd, Relaxation = Relaxation.Gdas, Epochs = 90, Warmup = 10, Stop = 3, Batch = 32, Every = ArchitectureEvery.ValidationBatch, Split = 0.2,
+                TemperatureFrom = 5, TemperatureTo = 0.001, Discretise = Discretisation.Perturbation, PerturbLayers = 2, PerturbEpochs = 3, AlarmShare = 0.8, AlarmEntropy = 0.2,
                 Optimizer = new() { Beta2 = 0.99 },
-                Architecture = new() { Kind = "sgd", Momentum = 0.5, Lr = 3e-4, WeightDecay = 0 },
+                Architecture = new() { Kind = OptimizerKind.Sgd, Momentum = 0.5, LearningRate = 0.05, WeightDecay = 0 },
             }));
-            Assert.That(spec.Train, Is.EqualTo(new TrainSpec { Clip = 2.5, Preprocessing = "vpt-vtab", Normalization = "half", Optimizer = new() { Kind = "sgd", Lr = 0.1 } }));
+            Assert.That(spec.Train, Is.EqualTo(new TrainSettings { Clip = 2.5, Preprocessing = "vpt-vtab", Normalization = "half", Optimizer = new() { Kind = OptimizerKind.Sgd, LearningRate = 0.1 } }));
             Assert.That(spec.Budget, Is.EqualTo(new BudgetSpec { Tuned = 0.0075, Memory = 4L << 30 }));
         });
+    }
+
+    [Test]
+    public void A_search_preset_is_where_other_keys_start_from_wherever_it_stands()
+    {
+        SearchSettings Search(string text) => Read($"fusiongen: 1\nmodel: A\nnamespace: A\nbackbone: {{ preset: vit_tiny_patch16_224 }}\nclasses: 2\nsearch: {text}").Search;
+        Assert.That(Search("{ preset: pfd }"), Is.EqualTo(SearchSettings.Pfd));
+        Assert.That(Search("{ epochs: 30, temperature: { to: 0.5 }, preset: gdas }"), Is.EqualTo(SearchSettings.Gdas with { Epochs = 30, TemperatureTo = 0.5 }));
+        Assert.That(Search("{ preset: darts }"), Is.EqualTo(SearchSettings.Darts));
+        Assert.That(Search("{ preset: default }"), Is.EqualTo(new SearchSettings()));
     }
 
     [Test]

@@ -1,4 +1,3 @@
-using FusionGen.Search;
 
 namespace FusionGen.Runtime.Tests.Pretraining;
 

@@ -9,8 +9,9 @@ namespace FusionGen.Runtime.Tests.Search;
 [TestFixture]
 internal sealed class BilevelSearchTests
 {
-    private static readonly SearchSettings Settings = new()
+    private static readonly SearchSettings Settings = SearchSettings.Pfd with
     {
+        Order = SearchOrder.First,
         Epochs = 4,
         Warmup = 1,
         TemperatureTo = 0.1,

@@ -1,4 +1,3 @@
-using FusionGen.Search;
 using FusionGen.Training;
 using static TorchSharp.torch;
 

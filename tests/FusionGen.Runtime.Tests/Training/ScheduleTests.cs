@@ -1,5 +1,4 @@
 using System.Text.Json;
-using FusionGen.Search;
 using FusionGen.Training;
 
 namespace FusionGen.Runtime.Tests.Training;

@@ -9,13 +9,14 @@ internal sealed class SpecSchema
     private const double MaxEpochs = 100_000;
     private const double MaxBatch = 65_536;
 
-    private static readonly MapSchema<OptimizerSpec> Optimizer = new("an optimizer",
+    private static readonly MapSchema<OptimizerSettings> Optimizer = new("an optimizer",
     [
-        new Key<OptimizerSpec, string>("kind", "Update rule.", Words("optimizer", "adamw", "adam", "sgd", "vpt-adamw"), o => o.Kind, (o, v) => o with { Kind = v }),
-        Number<OptimizerSpec>("lr", "Peak learning rate.", 0, 1000, o => o.Lr, (o, v) => o with { Lr = v }),
-        Number<OptimizerSpec>("weight-decay", "Weight decay.", 0, 1000, o => o.WeightDecay, (o, v) => o with { WeightDecay = v }),
-        Number<OptimizerSpec>("momentum", "Momentum of sgd.", 0, 0.999999, o => o.Momentum, (o, v) => o with { Momentum = v }),
-        new Key<OptimizerSpec, EquatableArray<double>>("betas", "Decay of the first and second moment of adam and adamw.",
+        new Key<OptimizerSettings, OptimizerKind>("kind", "Update rule.", new ChoiceSchema<OptimizerKind>("optimizer",
+            ("adamw", OptimizerKind.AdamW), ("adam", OptimizerKind.Adam), ("sgd", OptimizerKind.Sgd), ("vpt-adamw", OptimizerKind.VptAdamW)), o => o.Kind, (o, v) => o with { Kind = v }),
+        Number<OptimizerSettings>("lr", "Peak learning rate.", 0, 1000, o => o.LearningRate, (o, v) => o with { LearningRate = v }),
+        Number<OptimizerSettings>("weight-decay", "Weight decay.", 0, 1000, o => o.WeightDecay, (o, v) => o with { WeightDecay = v }),
+        Number<OptimizerSettings>("momentum", "Momentum of sgd.", 0, 0.999999, o => o.Momentum, (o, v) => o with { Momentum = v }),
+        new Key<OptimizerSettings, EquatableArray<double>>("betas", "Decay of the first and second moment of adam and adamw.",
             new ListSchema<double>("a list of two numbers", new NumberSchema(false, 0, 0.999999999), 0.9, 2, 2),
             o => EquatableArray.Of(o.Beta1, o.Beta2), (o, v) => v.Count == 2 ? o with { Beta1 = v[0], Beta2 = v[1] } : o),
     ], check: CheckOptimizer);
@@ -30,31 +31,51 @@ internal sealed class SpecSchema
         ], oneOf: true), p => p, (_, v) => v),
     ]);
 
-    private static readonly MapSchema<SearchSpec> Search = new("'search'",
+    private static readonly MapSchema<SearchSettings> Search = new("'search'",
     [
-        new Key<SearchSpec, SearchOrder>("order", "How the gradient of the architecture is taken.", new ChoiceSchema<SearchOrder>("search order",
+        // Read first: whatever else is given stands above it.
+        new Key<SearchSettings, SearchSettings>("preset", "A published schedule to start from: the authors' (pfd), DARTS' or GDAS'; other keys override it.",
+            new ChoiceSchema<SearchSettings>("search preset", ("default", new()), ("pfd", SearchSettings.Pfd), ("darts", SearchSettings.Darts), ("gdas", SearchSettings.Gdas)),
+            s => s, (_, v) => v, present: _ => false),
+        new Key<SearchSettings, SearchOrder>("order", "How the gradient of the architecture is taken.", new ChoiceSchema<SearchOrder>("search order",
             ("first", SearchOrder.First), ("second-exact", SearchOrder.SecondExact), ("second-fd", SearchOrder.SecondFd)), s => s.Order, (s, v) => s with { Order = v }),
-        Whole<SearchSpec>("epochs", "Epochs of the search.", 1, MaxEpochs, s => s.Epochs, (s, v) => s with { Epochs = v }),
-        Whole<SearchSpec>("warmup", "First epochs, in which the architecture stands still.", 0, MaxEpochs, s => s.Warmup, (s, v) => s with { Warmup = v }),
-        Whole<SearchSpec>("batch", "Images of a step.", 1, MaxBatch, s => s.Batch, (s, v) => s with { Batch = v }),
-        new Key<SearchSpec, SearchSpec>("temperature", "Softmax temperature over the epochs.", new MapSchema<SearchSpec>("'temperature'",
+        new Key<SearchSettings, Relaxation>("relaxation", "How candidates mix: all of them by softmax, or one drawn every step by Gumbel's noise.",
+            new ChoiceSchema<Relaxation>("relaxation", ("softmax", Relaxation.Softmax), ("gdas", Relaxation.Gdas)), s => s.Relaxation, (s, v) => s with { Relaxation = v }),
+        Whole<SearchSettings>("epochs", "Epochs of the search.", 1, MaxEpochs, s => s.Epochs, (s, v) => s with { Epochs = v }),
+        Whole<SearchSettings>("warmup", "First epochs, in which the architecture stands still.", 0, MaxEpochs, s => s.Warmup, (s, v) => s with { Warmup = v }),
+        Whole<SearchSettings>("stop", "Epochs without a change of the policy after which the search ends; 0 for never.", 0, MaxEpochs, s => s.Stop, (s, v) => s with { Stop = v }),
+        Whole<SearchSettings>("batch", "Images of a step.", 1, MaxBatch, s => s.Batch, (s, v) => s with { Batch = v }),
+        new Key<SearchSettings, SearchSettings>("temperature", "Temperature of the mixture, or of the draw, over the epochs.", new MapSchema<SearchSettings>("'temperature'",
         [
-            Number<SearchSpec>("from", "Temperature of the first epoch.", 0, 1e6, s => s.TemperatureFrom, (s, v) => s with { TemperatureFrom = v }, above: true),
-            Number<SearchSpec>("to", "Temperature of the last epoch.", 0, 1e6, s => s.TemperatureTo, (s, v) => s with { TemperatureTo = v }, above: true),
-            new Key<SearchSpec, Curve>("curve", "The way between them.", new ChoiceSchema<Curve>("curve",
+            Number<SearchSettings>("from", "Temperature of the first epoch.", 0, 1e6, s => s.TemperatureFrom, (s, v) => s with { TemperatureFrom = v }, above: true),
+            Number<SearchSettings>("to", "Temperature of the last epoch.", 0, 1e6, s => s.TemperatureTo, (s, v) => s with { TemperatureTo = v }, above: true),
+            new Key<SearchSettings, Curve>("curve", "The way between them.", new ChoiceSchema<Curve>("curve",
                 ("cosine", Curve.Cosine), ("linear", Curve.Linear), ("constant", Curve.Constant)), s => s.TemperatureCurve, (s, v) => s with { TemperatureCurve = v }),
         ]), s => s, (_, v) => v),
-        Number<SearchSpec>("entropy", "Weight of the mixture's negative entropy in the architecture's objective.", 0, 1e6, s => s.Entropy, (s, v) => s with { Entropy = v }),
-        Number<SearchSpec>("cost", "Weight of the expected cost in the architecture's objective.", 0, 1e6, s => s.Cost, (s, v) => s with { Cost = v }),
-        Number<SearchSpec>("clip", "Largest norm of the architecture's gradient; 0 for no clipping.", 0, 1e9, s => s.Clip, (s, v) => s with { Clip = v }),
-        new Key<SearchSpec, ArchitectureEvery>("every", "How often the architecture steps: after each weight step, or once per validation batch.",
+        Number<SearchSettings>("entropy", "Weight of the mixture's negative entropy in the architecture's objective.", 0, 1e6, s => s.Entropy, (s, v) => s with { Entropy = v }),
+        Number<SearchSettings>("cost", "Weight of the expected cost in the architecture's objective.", 0, 1e6, s => s.Cost, (s, v) => s with { Cost = v }),
+        Number<SearchSettings>("clip", "Largest norm of the architecture's gradient; 0 for no clipping.", 0, 1e9, s => s.Clip, (s, v) => s with { Clip = v }),
+        new Key<SearchSettings, ArchitectureEvery>("every", "How often the architecture steps: after each weight step, or once per validation batch.",
             new ChoiceSchema<ArchitectureEvery>("step", ("step", ArchitectureEvery.Step), ("validation-batch", ArchitectureEvery.ValidationBatch)),
             s => s.Every, (s, v) => s with { Every = v }),
-        new Key<SearchSpec, OptimizerSpec>("optimizer", "Optimizer of prompts and operator weights.", Optimizer, s => s.Optimizer, (s, v) => s with { Optimizer = v }),
-        new Key<SearchSpec, OptimizerSpec>("architecture", "Optimizer of the architecture.", Optimizer, s => s.Architecture, (s, v) => s with { Architecture = v }),
-        Number<SearchSpec>("split", "Share of the training split set aside for the architecture where the data has no validation split.", 0, 0.9,
+        new Key<SearchSettings, OptimizerSettings>("optimizer", "Optimizer of prompts and operator weights.", Optimizer, s => s.Optimizer, (s, v) => s with { Optimizer = v }),
+        new Key<SearchSettings, OptimizerSettings>("architecture", "Optimizer of the architecture.", Optimizer, s => s.Architecture, (s, v) => s with { Architecture = v }),
+        Number<SearchSettings>("split", "Share of the training split set aside for the architecture where the data has no validation split.", 0, 0.9,
             s => s.Split, (s, v) => s with { Split = v }, above: true),
-    ]);
+        new Key<SearchSettings, Discretisation>("discretise", "How the policy follows from the supernet: by the largest weight, or by what costs most to remove.",
+            new ChoiceSchema<Discretisation>("discretisation", ("argmax", Discretisation.Argmax), ("perturbation", Discretisation.Perturbation)), s => s.Discretise, (s, v) => s with { Discretise = v }),
+        new Key<SearchSettings, SearchSettings>("perturb", "Fine-tuning between the layers that a perturbation fixes.", new MapSchema<SearchSettings>("'perturb'",
+        [
+            Whole<SearchSettings>("layers", "Layers fixed between two rounds of fine-tuning.", 1, 4096, s => s.PerturbLayers, (s, v) => s with { PerturbLayers = v }),
+            Whole<SearchSettings>("epochs", "Epochs of a round, at a tenth of the learning rate.", 0, MaxEpochs, s => s.PerturbEpochs, (s, v) => s with { PerturbEpochs = v }),
+        ]), s => s, (_, v) => v),
+        new Key<SearchSettings, SearchSettings>("alarm", "What is reported as a collapse of the search.", new MapSchema<SearchSettings>("'alarm'",
+        [
+            Number<SearchSettings>("share", "Mean weight of an operator, over the layers that offer it, at which it takes over; 1 for never.", 0, 1, s => s.AlarmShare, (s, v) => s with { AlarmShare = v }, above: true),
+            Number<SearchSettings>("entropy", "Mean entropy, as a share of the largest possible, below which a search in its first half has chosen too early; 0 for never.", 0, 1,
+                s => s.AlarmEntropy, (s, v) => s with { AlarmEntropy = v }),
+        ]), s => s, (_, v) => v),
+    ], check: CheckSearch);
 
     private static readonly MapSchema<GridSpec> Grid = new("'grid'",
     [
@@ -62,26 +83,25 @@ internal sealed class SpecSchema
         new Key<GridSpec, EquatableArray<double>>("weight-decay", "Weight decays.", Rates("a list of weight decays"), g => g.WeightDecay, (g, v) => g with { WeightDecay = v }),
     ]);
 
-    private static readonly MapSchema<TrainSpec> Train = new("'train'",
+    private static readonly MapSchema<TrainSettings> Train = new("'train'",
     [
-        new Key<TrainSpec, string>("recipe", "A published protocol that the other keys start from.", Words("recipe", [.. RecipeCatalogue.All.Select(recipe => recipe.Name)]),
+        new Key<TrainSettings, string>("recipe", "A published protocol that the other keys start from.", Words("recipe", [.. RecipeCatalogue.All.Select(recipe => recipe.Name)]),
             t => t.Recipe, (t, v) => t with { Recipe = v }, present: t => t.Recipe.Length > 0),
-        Whole<TrainSpec>("epochs", "Epochs of the found model.", 0, MaxEpochs, t => t.Epochs, (t, v) => t with { Epochs = v }),
-        Whole<TrainSpec>("batch", "Images of a step.", 1, MaxBatch, t => t.Batch, (t, v) => t with { Batch = v }),
-        Whole<TrainSpec>("warmup", "Epochs over which the learning rate rises linearly; from scratch only.", 0, MaxEpochs, t => t.Warmup, (t, v) => t with { Warmup = v }),
-        new Key<TrainSpec, bool>("continue", "Start from the supernet's weights (the authors' second phase), not from scratch.", new FlagSchema(), t => t.Continue, (t, v) => t with { Continue = v }),
-        new Key<TrainSpec, OptimizerSpec>("optimizer", "The optimizer.", Optimizer, t => t.Optimizer, (t, v) => t with { Optimizer = v }),
-        Number<TrainSpec>("clip", "Largest norm of the gradient; 0 for no clipping.", 0, 1e9, t => t.Clip, (t, v) => t with { Clip = v }),
-        new Key<TrainSpec, string>("preprocessing", "How images become squares.", Words("preprocessing", "pfd", "vpt-vtab", "vpt-fgvc", "squash"), t => t.Preprocessing, (t, v) => t with { Preprocessing = v }),
-        new Key<TrainSpec, string>("normalization", "Mean and deviation that pixels are normalised by.", Words("normalization", "imagenet", "half"), t => t.Normalization, (t, v) => t with { Normalization = v }),
-        // Absent from the canonical text at their defaults, so that hashes of specs from before these keys stay.
-        new Key<TrainSpec, double>("base-batch", "Images that lr is meant for: the rate is lr · batch / base-batch. 0: the rate is lr.",
+        Whole<TrainSettings>("epochs", "Epochs of the found model.", 0, MaxEpochs, t => t.Epochs, (t, v) => t with { Epochs = v }),
+        Whole<TrainSettings>("batch", "Images of a step.", 1, MaxBatch, t => t.Batch, (t, v) => t with { Batch = v }),
+        Whole<TrainSettings>("warmup", "Epochs over which the learning rate rises linearly; from scratch only.", 0, MaxEpochs, t => t.Warmup, (t, v) => t with { Warmup = v }),
+        new Key<TrainSettings, bool>("continue", "Start from the supernet's weights (the authors' second phase), not from scratch.", new FlagSchema(), t => t.Continue, (t, v) => t with { Continue = v }),
+        new Key<TrainSettings, OptimizerSettings>("optimizer", "The optimizer.", Optimizer, t => t.Optimizer, (t, v) => t with { Optimizer = v }),
+        Number<TrainSettings>("clip", "Largest norm of the gradient; 0 for no clipping.", 0, 1e9, t => t.Clip, (t, v) => t with { Clip = v }),
+        new Key<TrainSettings, string>("preprocessing", "How images become squares.", Words("preprocessing", "pfd", "vpt-vtab", "vpt-fgvc", "squash"), t => t.Preprocessing, (t, v) => t with { Preprocessing = v }),
+        new Key<TrainSettings, string>("normalization", "Mean and deviation that pixels are normalised by.", Words("normalization", "imagenet", "half"), t => t.Normalization, (t, v) => t with { Normalization = v }),
+        new Key<TrainSettings, double>("base-batch", "Images that lr is meant for: the rate is lr · batch / base-batch. 0: the rate is lr.",
             new NumberSchema(true, 0, MaxBatch), t => t.BaseBatch, (t, v) => t with { BaseBatch = (int)v }, present: t => t.BaseBatch > 0),
-        new Key<TrainSpec, Keep>("keep", "Which epoch's parameters count: the best by validation accuracy, or the last.",
+        new Key<TrainSettings, Keep>("keep", "Which epoch's parameters count: the best by validation accuracy, or the last.",
             new ChoiceSchema<Keep>("epoch", ("best", Keep.Best), ("last", Keep.Last)), t => t.Keep, (t, v) => t with { Keep = v }, present: t => t.Keep != Keep.Best),
-        new Key<TrainSpec, GridSpec>("grid", "Learning rates and decays that 'train --grid' chooses from on the validation split.", Grid, t => t.Grid, (t, v) => t with { Grid = v }, present: t => t.Grid.Lr.Count + t.Grid.WeightDecay.Count > 0),
-        new Key<TrainSpec, bool>("retrain", "Train the chosen setting again on training and validation pictures together.", new FlagSchema(), t => t.Retrain, (t, v) => t with { Retrain = v }, present: t => t.Retrain),
-        new Key<TrainSpec, EquatableArray<double>>("seeds", "Seeds of the runs that are reported.", new ListSchema<double>("a list of seeds", new NumberSchema(true, 0, int.MaxValue), 0, 1, 1000), t => t.Seeds, (t, v) => t with { Seeds = v }, present: t => t.Seeds.Count > 0),
+        new Key<TrainSettings, GridSpec>("grid", "Learning rates and decays that 'train --grid' chooses from on the validation split.", Grid, t => t.Grid, (t, v) => t with { Grid = v }, present: t => t.Grid.Lr.Count + t.Grid.WeightDecay.Count > 0),
+        new Key<TrainSettings, bool>("retrain", "Train the chosen setting again on training and validation pictures together.", new FlagSchema(), t => t.Retrain, (t, v) => t with { Retrain = v }, present: t => t.Retrain),
+        new Key<TrainSettings, EquatableArray<double>>("seeds", "Seeds of the runs that are reported.", new ListSchema<double>("a list of seeds", new NumberSchema(true, 0, int.MaxValue), 0, 1, 1000), t => t.Seeds, (t, v) => t with { Seeds = v }, present: t => t.Seeds.Count > 0),
     ]);
 
     private static readonly MapSchema<BudgetSpec> Budget = new("'budget'",
@@ -113,8 +133,8 @@ internal sealed class SpecSchema
             new Key<SpecDocument, PromptSpec>("prompts", "The prompts of every layer.", Prompts, s => s.Prompts, (s, v) => s with { Prompts = v }),
             new Key<SpecDocument, EquatableArray<OperatorSpec>>("operators", "Operators by name, for use in 'layers'.", this.Operators, s => s.Operators, (s, v) => s with { Operators = v }),
             new LayersKey(),
-            new Key<SpecDocument, SearchSpec>("search", "How the policy is searched.", Search, s => s.Search, (s, v) => s with { Search = v }),
-            new Key<SpecDocument, TrainSpec>("train", "How the found model is trained.", new RecipeSchema(Train), s => s.Train, (s, v) => s with { Train = v }),
+            new Key<SpecDocument, SearchSettings>("search", "How the policy is searched.", Search, s => s.Search, (s, v) => s with { Search = v }, present: s => s.Search != Nothing.Search),
+            new Key<SpecDocument, TrainSettings>("train", "How the found model is trained.", new RecipeSchema(Train), s => s.Train, (s, v) => s with { Train = v }, present: s => s.Train != Nothing.Train),
             new Key<SpecDocument, BudgetSpec>("budget", "Limits that break the build.", Budget, s => s.Budget, (s, v) => s with { Budget = v }),
         ], check: CheckTogether);
     }
@@ -134,11 +154,17 @@ internal sealed class SpecSchema
     /// <summary>Its operators.</summary>
     public OperatorsSchema Operators { get; }
 
-    private static void CheckOptimizer(YamlMap map, OptimizerSpec spec, ProblemList problems)
+    private static void CheckOptimizer(YamlMap map, OptimizerSettings spec, ProblemList problems)
     {
-        var idle = spec.Kind == "sgd" ? "betas" : "momentum";
+        var idle = spec.Kind == OptimizerKind.Sgd ? "betas" : "momentum";
         if (map.Value(idle) is { } value)
-            problems.Add(ProblemCatalogue.Conflict.At(SpecPositions.Key(value.Path), idle, $"the optimizer is {spec.Kind}"));
+            problems.Add(ProblemCatalogue.Conflict.At(SpecPositions.Key(value.Path), idle, $"the optimizer is {(spec.Kind == OptimizerKind.VptAdamW ? "vpt-adamw" : spec.Kind.ToString().ToLowerInvariant())}"));
+    }
+
+    private static void CheckSearch(YamlMap map, SearchSettings settings, ProblemList problems)
+    {
+        if (settings.Discretise != Discretisation.Perturbation && map.Value("perturb") is { } value)
+            problems.Add(ProblemCatalogue.Conflict.At(SpecPositions.Key(value.Path), "perturb", "the policy is not discretised by perturbation"));
     }
 
     private static void CheckTogether(YamlMap map, SpecDocument spec, ProblemList problems)

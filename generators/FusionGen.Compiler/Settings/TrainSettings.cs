@@ -1,3 +1,6 @@
+using FusionGen.Compiler;
+using FusionGen.Compiler.Spec;
+
 namespace FusionGen;
 
 /// <summary>Kinds of optimizer.</summary>
@@ -83,6 +86,15 @@ public sealed record TrainSettings
 
     /// <summary>Which epoch's parameters count.</summary>
     public Keep Keep { get; init; } = Keep.Best;
+
+    /// <summary>Learning rates and decays to choose from on the validation split.</summary>
+    public GridSpec Grid { get; init; } = new();
+
+    /// <summary>Whether the chosen setting is trained again on training and validation pictures together.</summary>
+    public bool Retrain { get; init; }
+
+    /// <summary>Seeds of the runs that are reported; empty for the command line's.</summary>
+    public EquatableArray<double> Seeds { get; init; }
 
     /// <summary>Peak learning rate at this batch.</summary>
     public double LearningRate => this.BaseBatch == 0 ? this.Optimizer.LearningRate : this.Optimizer.LearningRate * this.Batch / this.BaseBatch;

@@ -1,0 +1,110 @@
+using FusionGen.Compiler.Graph;
+
+namespace FusionGen.Compiler.Passes;
+
+/// <summary>A candidate of a layer.</summary>
+/// <param name="Layer">The layer.</param>
+/// <param name="Index">Its place among the layer's candidates.</param>
+public readonly record struct Candidate(int Layer, int Index);
+
+/// <summary>
+/// What a candidate costs nothing by whose π is exactly 0, be it that another was drawn, that it was masked or that its share underflowed (METHOD §6.2):
+/// operations whose result is then zero, as a product with π is, and operations whose result nobody then reads. ∂L/∂π of such a candidate counts as zero:
+/// π ⊙ (∂L/∂π − ⟨π, ∂L/∂π⟩) does not depend on it.
+/// </summary>
+internal sealed class IdleBranches
+{
+    private static readonly Candidate[] None = [];
+    private readonly Dictionary<Value, Candidate[]> zero = [];
+    private readonly Dictionary<Value, Candidate[]> unread = [];
+
+    private IdleBranches()
+    {
+    }
+
+    /// <summary>Looks at a graph.</summary>
+    /// <param name="values">Everything computed, in topological order.</param>
+    /// <param name="results">What is wanted.</param>
+    /// <param name="gradients">Gradients, by what they are the gradient of; null for a forward pass.</param>
+    public static IdleBranches Of(IReadOnlyList<Value> values, IEnumerable<Value> results, IReadOnlyDictionary<Value, Value>? gradients)
+    {
+        var idle = new IdleBranches();
+        if (!values.Any(value => value.Op is MixtureOp { Log: false }))
+            return idle;
+        foreach (var pair in gradients ?? new Dictionary<Value, Value>())
+        {
+            if (pair.Key.Op is MixtureOp { Log: false } mixture)
+                idle.Embedded(pair.Value, mixture.Layer);
+        }
+        foreach (var value in values)
+        {
+            if (Union([idle.Zero(value), .. idle.ZeroBy(value)]) is { Length: > 0 } found)
+                idle.zero[value] = found;
+        }
+        idle.Read(values, [.. results]);
+        return idle;
+    }
+
+    /// <summary>Candidates without any of which the value is zero.</summary>
+    public IReadOnlyList<Candidate> ZeroWithout(Value value) => this.Zero(value);
+
+    /// <summary>Candidates without any of which nobody reads the value.</summary>
+    public IReadOnlyList<Candidate> UnreadWithout(Value value) => this.unread.TryGetValue(value, out var found) ? found : None;
+
+    /// <summary>∂L/∂π is put together from its entries.</summary>
+    private void Embedded(Value gradient, int layer)
+    {
+        if (gradient.Op is EmbedOp embed)
+            this.zero[gradient] = [new Candidate(layer, embed.Start)];
+        if (gradient.Op is not AddOp)
+            return;
+        foreach (var input in gradient.Inputs)
+            this.Embedded(input, layer);
+    }
+
+    private Candidate[] Zero(Value value) => this.zero.TryGetValue(value, out var found) ? found : None;
+
+    /// <summary>By the operation and its inputs.</summary>
+    private Candidate[][] ZeroBy(Value value)
+    {
+        Candidate[] Of(int input) => this.Zero(value.Inputs[input]);
+        return value.Op switch
+        {
+            SelectOp select when value.Inputs[0].Op is MixtureOp { Log: false } mixture => [[new Candidate(mixture.Layer, select.Index)]],
+            MulOp or MatMulOp or MatMulSumOp or MixOp or MixGradientOp or MulSumToOp or HeadProductOp or LinearOp { Bias: false } => [Of(0), Of(1)],
+            MulAddOp or LinearOp => [Intersection(Union([Of(0), Of(1)]), Of(2))],
+            AddOp => [Intersection(Of(0), Of(1))],
+            ScaleOp or SumToOp or ReshapeOp or PermuteOp or SliceOp or SelectOp or ExpandOp or BroadcastToOp or BlockDiagonalOp or DiagonalBlocksOp or RollOp or PadOp or MeanOp or EmbedOp => [Of(0)],
+            UnaryGradientOp or SoftmaxGradientOp or LayerNormGradientOp or LayerNormScaleGradientOp => [Of(1)],
+            _ => [],
+        };
+    }
+
+    /// <summary>From the results back: an operation that is zero reads nothing, one that nobody reads neither.</summary>
+    private void Read(IReadOnlyList<Value> values, HashSet<Value> results)
+    {
+        // Null until somebody was seen to read it.
+        var sets = new Dictionary<Value, Candidate[]>();
+        foreach (var value in values.Reverse())
+        {
+            var own = results.Contains(value) || KeepsStatistics(value.Op) || !sets.TryGetValue(value, out var found) ? None : found;
+            if (own.Length > 0)
+                this.unread[value] = own;
+            // What has no call of its own shows its readers the memory of its input.
+            var skipped = value.Op is AddOp or ReshapeOp or SliceOp or SelectOp or PartOp ? own : Union([own, this.Zero(value)]);
+            foreach (var input in value.Inputs)
+                sets[input] = sets.TryGetValue(input, out var others) ? Intersection(others, skipped) : skipped;
+        }
+    }
+
+    /// <summary>Its gradient reads what it leaves besides its result, unseen by the graph.</summary>
+    private static bool KeepsStatistics(Op op) => op is LayerNormOp or AttentionOp or RowAttentionOp or PatchEmbedOp;
+
+    private static Candidate[] Union(Candidate[][] sets)
+    {
+        var filled = Array.FindAll(sets, set => set.Length > 0);
+        return filled.Length switch { 0 => None, 1 => filled[0], _ => [.. filled.SelectMany(set => set).Distinct()] };
+    }
+
+    private static Candidate[] Intersection(Candidate[] a, Candidate[] b) => a.Length == 0 || b.Length == 0 ? None : Array.FindAll(a, one => Array.IndexOf(b, one) >= 0);
+}
