@@ -44,32 +44,33 @@ void Search()
     if (Directory.Exists(Path.Combine(Folder, "checkpoint")))
         Directory.Delete(Path.Combine(Folder, "checkpoint"), recursive: true);
     using var supernet = new SpritesSupernet();
-    var policy = Find(supernet);
+    var (policy, _) = Find(supernet);
     AtomicFile.WriteText(Path.Combine(Specs, "sprites.policy.yaml"), Policies.ToYaml(policy));
     Console.WriteLine($"searched in {watch.Elapsed.TotalSeconds:0} s; layer 0 uses {policy.Layer0}, layer 11 uses {policy.Layer11}; wrote {Specs}/sprites.policy.yaml");
 }
 
 // Runs the search, or takes up where its checkpoint stands: after a search that ended, that is the trained supernet.
-SpritesPolicy Find(SpritesSupernet supernet)
+(SpritesPolicy Policy, int Epochs) Find(SpritesSupernet supernet)
 {
     var context = Start(supernet);
     var settings = SpritesPlan.Search;
     using var search = new BilevelSearch(supernet, Batches(data.Train, settings.Batch, training: true), Batches(data.Val, settings.Batch), settings, context);
-    search.Run();
-    return supernet.Discretise();
+    var epochs = search.Run().History.Count;
+    return (supernet.Discretise(), epochs);
 }
 
 void Train()
 {
     using var model = new SpritesModel();
     var context = Start(model);
+    int searched;
     using (var supernet = new SpritesSupernet())
     {
-        Find(supernet);
+        (_, searched) = Find(supernet);
         model.CopyFrom(supernet);
     }
     var (settings, batch) = (SpritesPlan.Train, SpritesPlan.Train.Batch);
-    using (var trainer = new Trainer(model, Batches(data.Train, batch, training: true), Batches(data.Val, batch), settings, context, SpritesPlan.Search.Epochs))
+    using (var trainer = new Trainer(model, Batches(data.Train, batch, training: true), Batches(data.Val, batch), settings, context, searched))
         trainer.Run();
     Adapter.Save(Path.Combine(Folder, "adapter"), model, context.Backbone, data.ClassNames);
     var test = Evaluation.Of(model.forward, Batches(data.Test, batch), model);

@@ -52,6 +52,52 @@ public sealed class StaticTests
         Compare((device, type) => compiled.CreateModel(device, type), spec, 5);
     }
 
+    /// <summary>A candidate of each layer is drawn, or has all of π because the others' underflow: the others do not run, forward or backward.</summary>
+    [Test]
+    public void So_is_a_step_in_which_few_candidates_have_a_share([Values(0, 1, 2, 3)] int seed, [Values] bool swin)
+    {
+        var spec = swin ? Specs.TinySwin() : Specs.Tiny(share: seed % 2 == 0);
+        var compiled = CompiledSpec.Compile(spec, null);
+        CompareAt(
+            supernet =>
+            {
+                supernet.Relaxation = seed == 0 ? Relaxation.Softmax : Relaxation.Gdas;
+                supernet.Temperature = seed == 0 ? 1e-4 : 0.7;
+                if (seed > 0)
+                    supernet.Draw(SplitMix.For(seed, "draw"));
+            },
+            compiled.CreateSupernet, spec, 3, 11);
+    }
+
+    /// <summary>What an operator without a share anywhere holds is not even read: it may be no number.</summary>
+    [Test]
+    public void What_is_not_drawn_does_not_run([Values("affine", "concat", "cross-attention")] string kind)
+    {
+        // A bank of its own for each layer: of a shared one, what depends on it alone is computed if any layer may want it.
+        var spec = Specs.Tiny(share: false);
+        using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
+        Randomize(network);
+        network.Relaxation = Relaxation.Gdas;
+        var index = network.Layers[0].Names.ToList().IndexOf(kind);
+        var seed = Enumerable.Range(0, 1000).First(seed =>
+        {
+            network.Draw(SplitMix.For(seed, "draw"));
+            using var mixture = network.Mix(network.Table);
+            return mixture.Weights.All(weights => weights!.data<float>()[index] == 0) && mixture.Weights.Select(weights => weights!.argmax(0).item<long>()).Distinct().Count() > 1;
+        });
+        network.Draw(SplitMix.For(seed, "draw"));
+        var expected = Step(network, spec, 5);
+        using (no_grad())
+        {
+            foreach (var name in network.Specs.Select(parameter => parameter.Name).Where(name => name.StartsWith($"operators.{kind}.", StringComparison.Ordinal)))
+                network[name].fill_(double.NaN);
+        }
+        var actual = Step(network, spec, 5);
+        expected.Remove("vertex");
+        foreach (var (name, values) in expected)
+            Assert.That(actual[name], Is.EqualTo(values), name);
+    }
+
     [Test]
     public void So_is_a_models_with_operators_of_any_site([Values("lora", "narrow", "ssf", "adapter", "quick", "add-direct", "affine-direct")] string name, [Values("cls", "mean", "swin")] string backbone)
     {
@@ -266,6 +312,9 @@ public sealed class StaticTests
     /// float32 errs by where that is more.
     /// </summary>
     private static void Compare<TNetwork>(Func<Device?, ScalarType, TNetwork> create, SpecDocument spec, params int[] batches)
+        where TNetwork : FusionNetwork => CompareAt(supernet => supernet.Temperature = 0.7, create, spec, batches);
+
+    private static void CompareAt<TNetwork>(Action<Supernet> prepare, Func<Device?, ScalarType, TNetwork> create, SpecDocument spec, params int[] batches)
         where TNetwork : FusionNetwork
     {
         using var exact = create(null, ScalarType.Float64);
@@ -274,7 +323,7 @@ public sealed class StaticTests
         {
             Randomize(each);
             if (each is Supernet supernet)
-                supernet.Temperature = 0.7;
+                prepare(supernet);
         }
         foreach (var batch in batches)
         {

@@ -23,10 +23,10 @@ internal sealed class CodeWriter
     }
 
     /// <summary>A header and a brace that closes with the result's disposal.</summary>
-    public IDisposable Block(string header, string close = "}")
+    public IDisposable Block(string header, string close = "}", string open = "{")
     {
         this.Line(header);
-        this.Line("{");
+        this.Line(open);
         this.depth++;
         return new Closer(this, close);
     }

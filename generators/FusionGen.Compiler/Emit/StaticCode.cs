@@ -92,7 +92,8 @@ internal sealed class StaticCode
         var reads = new SortedSet<(int Kind, int Number)>();
         foreach (var call in this.plan.Layout.Calls.Where(call => call.Run.Stage == Stage.Shared))
         {
-            foreach (var leaf in call.Run.Instructions.SelectMany(i => i.Inputs).Select(place => place.Leaf?.Op))
+            var needed = call.Run.Instructions.SelectMany(this.Needs).Select(candidate => (Op?)candidate.Mixture);
+            foreach (var leaf in call.Run.Instructions.SelectMany(i => i.Inputs).Select(place => place.Leaf?.Op).Concat(needed))
             {
                 if (leaf is ParameterOp parameter)
                     reads.Add((parameter.Role == ParameterRole.Frozen ? 1 : 0, this.IndexOf(parameter, call.Section)));
@@ -167,14 +168,45 @@ internal sealed class StaticCode
     private string Body(IEnumerable<StaticInstruction> instructions)
     {
         var body = new CodeWriter();
+        var alike = new List<StaticInstruction>();
         foreach (var instruction in instructions)
         {
-            if (this.plan.Layout.Summands(instruction) is { } summands)
-                this.WriteSum(body, instruction, summands);
-            else
-                this.WriteCall(body, instruction);
+            if (alike.Count > 0 && !this.Needs(alike[0]).SequenceEqual(this.Needs(instruction)))
+                this.WriteAlike(body, alike);
+            alike.Add(instruction);
         }
+        this.WriteAlike(body, alike);
         return body.ToString().TrimEnd('\n');
+    }
+
+    /// <summary>Candidates without any of which an instruction need not run.</summary>
+    private IReadOnlyList<Candidate> Needs(StaticInstruction i)
+    {
+        var (zero, unread) = (this.plan.Idle.ZeroWithout(i.Value), this.plan.Idle.UnreadWithout(i.Value));
+        return zero.Count == 0 ? unread : unread.Count == 0 ? zero : [.. zero.Union(unread).OrderBy(candidate => candidate.Index)];
+    }
+
+    /// <summary>Instructions that need the same candidates, and what stands in for the results that are read nevertheless.</summary>
+    private void WriteAlike(CodeWriter code, List<StaticInstruction> alike)
+    {
+        var needs = alike.Count == 0 ? [] : this.Needs(alike[0]);
+        using (needs.Count == 0 ? null : code.Block($"if ({string.Join(" && ", needs.Select(candidate => $"f.Has({this.slots.Of(candidate.Mixture)}, {N(candidate.Index)})"))})"))
+        {
+            foreach (var instruction in alike)
+            {
+                if (this.plan.Layout.Summands(instruction) is { } summands)
+                    this.WriteSum(code, instruction, summands);
+                else
+                    this.WriteCall(code, instruction);
+            }
+        }
+        var read = alike.Where(i => this.plan.Idle.ZeroWithout(i.Value).Except(this.plan.Idle.UnreadWithout(i.Value)).Any() && i.Residual != i.Result).ToList();
+        if (read.Count > 0)
+        {
+            using (code.Block("else"))
+                read.ForEach(i => code.Line($"StaticOps.Keep({(i.Residual is null ? "default" : this.Place(i.Residual))}, {this.Place(i.Result)});"));
+        }
+        alike.Clear();
     }
 
     /// <summary>A sum over sections: the first two, then one after the other.</summary>

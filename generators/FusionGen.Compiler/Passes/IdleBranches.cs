@@ -3,14 +3,14 @@ using FusionGen.Compiler.Graph;
 namespace FusionGen.Compiler.Passes;
 
 /// <summary>A candidate of a layer.</summary>
-/// <param name="Layer">The layer.</param>
+/// <param name="Mixture">The layer's π.</param>
 /// <param name="Index">Its place among the layer's candidates.</param>
-public readonly record struct Candidate(int Layer, int Index);
+internal readonly record struct Candidate(MixtureOp Mixture, int Index);
 
 /// <summary>
 /// What a candidate costs nothing by whose π is exactly 0, be it that another was drawn, that it was masked or that its share underflowed (METHOD §6.2):
 /// operations whose result is then zero, as a product with π is, and operations whose result nobody then reads. ∂L/∂π of such a candidate counts as zero:
-/// π ⊙ (∂L/∂π − ⟨π, ∂L/∂π⟩) does not depend on it.
+/// π ⊙ (∂L/∂π − ⟨π, ∂L/∂π⟩) does not depend on it. A section knows its own candidates alone, as it stands for others like it; what sections have in common knows none.
 /// </summary>
 internal sealed class IdleBranches
 {
@@ -18,28 +18,28 @@ internal sealed class IdleBranches
     private readonly Dictionary<Value, Candidate[]> zero = [];
     private readonly Dictionary<Value, Candidate[]> unread = [];
 
-    private IdleBranches()
-    {
-    }
+    private readonly Sections sections;
+
+    private IdleBranches(Sections sections) => this.sections = sections;
 
     /// <summary>Looks at a graph.</summary>
+    /// <param name="sections">The network's.</param>
     /// <param name="values">Everything computed, in topological order.</param>
     /// <param name="results">What is wanted.</param>
     /// <param name="gradients">Gradients, by what they are the gradient of; null for a forward pass.</param>
-    public static IdleBranches Of(IReadOnlyList<Value> values, IEnumerable<Value> results, IReadOnlyDictionary<Value, Value>? gradients)
+    public static IdleBranches Of(Sections sections, IReadOnlyList<Value> values, IEnumerable<Value> results, IReadOnlyDictionary<Value, Value>? gradients)
     {
-        var idle = new IdleBranches();
+        var idle = new IdleBranches(sections);
         if (!values.Any(value => value.Op is MixtureOp { Log: false }))
             return idle;
         foreach (var pair in gradients ?? new Dictionary<Value, Value>())
         {
             if (pair.Key.Op is MixtureOp { Log: false } mixture)
-                idle.Embedded(pair.Value, mixture.Layer);
+                idle.Embedded(pair.Value, mixture);
         }
         foreach (var value in values)
         {
-            if (Union([idle.Zero(value), .. idle.ZeroBy(value)]) is { Length: > 0 } found)
-                idle.zero[value] = found;
+            idle.zero[value] = idle.Own(value, Union([idle.Zero(value), .. idle.ZeroBy(value)]));
         }
         idle.Read(values, [.. results]);
         return idle;
@@ -52,15 +52,19 @@ internal sealed class IdleBranches
     public IReadOnlyList<Candidate> UnreadWithout(Value value) => this.unread.TryGetValue(value, out var found) ? found : None;
 
     /// <summary>∂L/∂π is put together from its entries.</summary>
-    private void Embedded(Value gradient, int layer)
+    private void Embedded(Value gradient, MixtureOp mixture)
     {
         if (gradient.Op is EmbedOp embed)
-            this.zero[gradient] = [new Candidate(layer, embed.Start)];
+            this.zero[gradient] = [new Candidate(mixture, embed.Start)];
         if (gradient.Op is not AddOp)
             return;
         foreach (var input in gradient.Inputs)
-            this.Embedded(input, layer);
+            this.Embedded(input, mixture);
     }
+
+    /// <summary>Of candidates, those of the value's own section.</summary>
+    private Candidate[] Own(Value value, Candidate[] candidates) =>
+        candidates.Length == 0 || this.sections.Find(value.Scope) is not { } section ? None : Array.FindAll(candidates, candidate => candidate.Mixture.Layer == section.Mixture);
 
     private Candidate[] Zero(Value value) => this.zero.TryGetValue(value, out var found) ? found : None;
 
@@ -70,7 +74,7 @@ internal sealed class IdleBranches
         Candidate[] Of(int input) => this.Zero(value.Inputs[input]);
         return value.Op switch
         {
-            SelectOp select when value.Inputs[0].Op is MixtureOp { Log: false } mixture => [[new Candidate(mixture.Layer, select.Index)]],
+            SelectOp select when value.Inputs[0].Op is MixtureOp { Log: false } mixture => [[new Candidate(mixture, select.Index)]],
             MulOp or MatMulOp or MatMulSumOp or MixOp or MixGradientOp or MulSumToOp or HeadProductOp or LinearOp { Bias: false } => [Of(0), Of(1)],
             MulAddOp or LinearOp => [Intersection(Union([Of(0), Of(1)]), Of(2))],
             AddOp => [Intersection(Of(0), Of(1))],
@@ -87,7 +91,7 @@ internal sealed class IdleBranches
         var sets = new Dictionary<Value, Candidate[]>();
         foreach (var value in values.Reverse())
         {
-            var own = results.Contains(value) || KeepsStatistics(value.Op) || !sets.TryGetValue(value, out var found) ? None : found;
+            var own = results.Contains(value) || KeepsStatistics(value.Op) || !sets.TryGetValue(value, out var found) ? None : this.Own(value, found);
             if (own.Length > 0)
                 this.unread[value] = own;
             // What has no call of its own shows its readers the memory of its input.

@@ -80,11 +80,12 @@ public sealed class StaticPlan
     private readonly Dictionary<StaticBuffer, List<Value>> aliases = [];
     private readonly HashSet<Value> results;
 
-    private StaticPlan(Network network, IReadOnlyList<Value> values, IEnumerable<Value> results)
+    private StaticPlan(Network network, IReadOnlyList<Value> values, IEnumerable<Value> results, IReadOnlyDictionary<Value, Value>? gradients = null)
     {
         this.Network = network;
         this.Values = InOrder(network.Sections, values);
         this.results = [.. results];
+        this.Idle = IdleBranches.Of(network.Sections, this.Values, this.results, gradients);
         var count = values[values.Count - 1].Id + 1;
         (this.places, this.phases, this.users) = (new StaticPlace?[count], new Phase[count], new List<Value>?[count]);
         foreach (var value in this.Values)
@@ -113,6 +114,9 @@ public sealed class StaticPlan
 
     /// <summary>The calls of all sections, those left out among them, and where in memory everything is.</summary>
     public StaticLayout Layout { get; }
+
+    /// <summary>What candidates without a share leave out.</summary>
+    internal IdleBranches Idle { get; }
 
     /// <summary>Numbers of what is computed once a step.</summary>
     public long SharedElements => this.Layout.SharedElements;
@@ -153,7 +157,7 @@ public sealed class StaticPlan
 
     /// <summary>Plans a training step: the forward pass and every gradient.</summary>
     public static StaticPlan Of(Differentiation differentiation) =>
-        new(differentiation.Network, differentiation.Values, differentiation.Gradients.Values.Append(differentiation.Network.Logits));
+        new(differentiation.Network, differentiation.Values, differentiation.Gradients.Values.Append(differentiation.Network.Logits), differentiation.Gradients);
 
     /// <summary>Where a value is.</summary>
     public StaticPlace this[Value value] => this.places[value.Id]!;

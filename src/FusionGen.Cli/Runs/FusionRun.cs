@@ -29,6 +29,7 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
 {
     private IReadOnlyList<LayerCandidates> layers = [];
     private double searchSeconds;
+    private int searchEpochs;
 
     /// <summary>Whether the folder holds a search to continue from.</summary>
     public bool HasSearch => File.Exists(Path.Combine(folder, "checkpoint", "search.safetensors"));
@@ -52,6 +53,7 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
             var result = search.Run(experiment.Cancellation);
             AtomicFile.WriteText(Path.Combine(folder, "policy.yaml"), Policies.ToYaml(result.Policy));
             this.layers = supernet.Layers;
+            this.searchEpochs = result.History.Count;
             this.searchSeconds = result.History.Sum(epoch => epoch.Seconds);
             return (new PolicyDocument(result.Policy.Model, result.Policy.SpecHash, result.Policy.Names.ToEquatableArray()), supernet);
         }
@@ -72,7 +74,7 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
         experiment.WriteStart(folder, seed, digest);
         if (supernet is not null)
             model.CopyFrom(supernet);
-        var outcome = this.Fit("found policy", model, model.Plan.Train, folder, digest, supernet is null ? 0 : model.Plan.Search.Epochs, this.searchSeconds);
+        var outcome = this.Fit("found policy", model, model.Plan.Train, folder, digest, supernet is null ? 0 : this.searchEpochs, this.searchSeconds);
         Adapter.Save(Path.Combine(folder, "adapter"), model, digest, experiment.Data.ClassNames);
         this.Conclude(outcome, []);
         return outcome;

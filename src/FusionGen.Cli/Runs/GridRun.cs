@@ -54,7 +54,7 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
     {
         if (this.Train.Continue)
             throw new FusionException($"{experiment.Spec.Path}: a grid trains from scratch, and 'train.continue' is true; use 'fusiongen run' for a search that training continues, or set train.continue=false", ExitCode.Spec);
-        if (this.Train.Retrain && this.Train.Keep == Compiler.Spec.Keep.Best)
+        if (this.Train.Retrain && this.Train.Keep == Keep.Best)
             throw new FusionException($"{experiment.Spec.Path}: 'train.retrain' leaves no picture to choose the best epoch on; set train.keep=last", ExitCode.Spec);
         if (policy is null && this.Spec.Layers.Any(layer => layer.Candidates.Count > 1))
             throw new FusionException($"{experiment.Spec.Path}: some layer has several candidates; search for a policy first, or name one with --policy", ExitCode.Spec);

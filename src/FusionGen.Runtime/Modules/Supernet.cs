@@ -15,6 +15,7 @@ public abstract class Supernet : FusionNetwork
     {
         ArgumentNullException.ThrowIfNull(layers);
         this.Layers = layers;
+        this.Fixed = [.. layers.Select(_ => -1)];
         this.ArchitectureIndices = [.. layers.Select((layer, i) => layer.Names.Count < 2 ? -1 : this.IndexOf($"architecture.{i}"))];
     }
 
@@ -24,20 +25,34 @@ public abstract class Supernet : FusionNetwork
     /// <summary>Position in the table of each layer's α; -1 where a layer has fewer than two candidates.</summary>
     internal IReadOnlyList<int> ArchitectureIndices { get; }
 
-    /// <summary>τ of <see cref="FusionNetwork.forward(Tensor)"/>; the search sets it every epoch.</summary>
+    /// <summary>How candidates mix.</summary>
+    public Relaxation Relaxation { get; set; }
+
+    /// <summary>τ; the search sets it every epoch.</summary>
     public double Temperature { get; set; } = 1;
+
+    /// <summary>
+    /// τ of π = softmax(α/τ), the mixture where nothing is drawn. What is drawn follows softmax(α) whatever τ is: that only says how soft its gradient is.
+    /// </summary>
+    public double ShareTemperature => this.Relaxation == Relaxation.Gdas ? 1 : this.Temperature;
+
+    /// <summary>Gumbel's noise of each layer while one candidate of each is drawn; null for π itself.</summary>
+    internal IReadOnlyList<double[]>? Noise { get; private set; }
+
+    /// <summary>Candidates that stand in for the mixture of their layer; -1 where it mixes.</summary>
+    internal int[] Fixed { get; }
 
     /// <inheritdoc/>
     public sealed override Tensor Forward(Tensor images, IReadOnlyList<Tensor> values)
     {
-        using var mixture = Mixture.Soft(this.Architecture(values), this.Temperature);
+        using var mixture = this.Mix(values);
         return this.Forward(images, values, mixture);
     }
 
     /// <inheritdoc/>
     public sealed override Tensor Features(Tensor images, IReadOnlyList<Tensor> values)
     {
-        using var mixture = Mixture.Soft(this.Architecture(values), this.Temperature);
+        using var mixture = this.Mix(values);
         return this.Features(images, values, mixture);
     }
 
@@ -57,11 +72,36 @@ public abstract class Supernet : FusionNetwork
     internal sealed override StaticPass AtOwn(StaticPass pass, Mixture? mixture = null)
     {
         if (mixture is null)
-            pass.Mixture.Soften(this.Alphas.Span, this.Temperature);
+            pass.Mixture.Take(this);
         else
             pass.Mixture.Take(mixture);
         return base.AtOwn(pass, mixture);
     }
+
+    /// <summary>The mixture at α out of a table of values.</summary>
+    public Mixture Mix(IReadOnlyList<Tensor> values)
+    {
+        var architecture = this.Architecture(values);
+        return this.Noise is { } noise
+            ? Mixture.Drawn(architecture, this.Temperature, noise, this.Fixed)
+            : Mixture.Soft(architecture, this.ShareTemperature, this.Fixed);
+    }
+
+    /// <summary>Draws one candidate of each layer; until <see cref="EndDraw"/> they are the mixture.</summary>
+    public void Draw(SplitMix random)
+    {
+        ArgumentNullException.ThrowIfNull(random);
+        this.Noise ??= [.. this.Layers.Select(layer => new double[layer.Names.Count < 2 ? 0 : layer.Names.Count])];
+        foreach (var layer in this.Noise)
+        {
+            // −ln of an exponential number, which is above 0.
+            for (var i = 0; i < layer.Length; i++)
+                layer[i] = -Math.Log(Math.Max(double.Epsilon, -Math.Log(1 - random.NextDouble())));
+        }
+    }
+
+    /// <summary>Mixes by π again.</summary>
+    public void EndDraw() => this.Noise = null;
 
     /// <summary>α of each layer out of a table of values; null where a layer has fewer than two candidates.</summary>
     public IReadOnlyList<Tensor?> Architecture(IReadOnlyList<Tensor> values)
@@ -70,10 +110,11 @@ public abstract class Supernet : FusionNetwork
         return [.. this.ArchitectureIndices.Select(i => i < 0 ? null : values[i])];
     }
 
-    /// <summary>The candidate with the largest α of each layer; the first of equals; 0 where there is no choice.</summary>
-    public IReadOnlyList<int> Argmax() => [.. this.ReadAlphas().Select(alpha => Math.Max(0, Array.IndexOf(alpha, alpha.DefaultIfEmpty().Max())))];
+    /// <summary>The candidate that was fixed, else that of the largest α, of each layer; the first of equals; 0 where there is no choice.</summary>
+    public IReadOnlyList<int> Argmax() => [.. this.ReadAlphas().Select((alpha, layer) =>
+        this.Fixed[layer] >= 0 ? this.Fixed[layer] : Math.Max(0, Array.IndexOf(alpha, alpha.DefaultIfEmpty().Max())))];
 
-    /// <summary>The policy of the largest α.</summary>
+    /// <summary>The policy of <see cref="Argmax"/>.</summary>
     public abstract IPolicy DiscretiseAny();
 
     /// <summary>The vertex of a choice per layer.</summary>
@@ -99,7 +140,7 @@ public abstract class Supernet<TPolicy> : Supernet
     {
     }
 
-    /// <summary>The policy of the largest α.</summary>
+    /// <summary>The policy of <see cref="Supernet.Argmax"/>.</summary>
     public TPolicy Discretise() => TPolicy.FromChoices(this.Argmax());
 
     /// <inheritdoc/>

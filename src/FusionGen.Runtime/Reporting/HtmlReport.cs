@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using FusionGen.Checkpoints;
 
@@ -39,6 +40,8 @@ public static class HtmlReport
     {
         var operators = layers.SelectMany(layer => layer.Names).Distinct(StringComparer.Ordinal).ToList();
         html.Append("<h2>Search</h2>\n");
+        foreach (var epoch in search.Where(epoch => epoch.Alarms is not null))
+            html.Append($"<p>Alarm after epoch {(epoch.Epoch + 1).ToString(CultureInfo.InvariantCulture)}: {Svg.Escape(string.Join("; ", epoch.Alarms!))}</p>\n");
         Figure(html, Svg.HeatMap(
             "π at the end", [.. layers.Select((_, layer) => $"layer {layer}")], operators,
             [.. layers.Select((layer, l) => operators.Select(name => Share(layer, search[^1].Weights[l], name)).ToList())]));

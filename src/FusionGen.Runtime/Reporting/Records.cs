@@ -62,6 +62,9 @@ public sealed record SearchEpoch
     /// <summary>ln π.</summary>
     public required IReadOnlyList<IReadOnlyList<double>> LogWeights { get; init; }
 
+    /// <summary>Signs of a collapse; null if there are none.</summary>
+    public IReadOnlyList<string>? Alarms { get; init; }
+
     /// <summary>Wall clock of the epoch.</summary>
     public required double Seconds { get; init; }
 }

@@ -82,15 +82,17 @@ public sealed class BilevelProblem : IDisposable
     public ArchitectureObjective Objective(Tensor images, Tensor labels, IReadOnlyList<Tensor> values)
     {
         using var scope = NewDisposeScope();
-        using var mixture = Mixture.Soft(this.Network.Architecture(values), this.Network.Temperature);
+        using var mixture = this.Network.Mix(values);
+        // What is charged for is π, whether it mixes or is drawn from.
+        using var shares = Mixture.Soft(this.Network.Architecture(values), this.Network.ShareTemperature);
         var loss = nn.functional.cross_entropy(this.Network.Forward(images, values, mixture), labels);
         var entropy = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         var cost = zeros(1, dtype: loss.dtype, device: loss.device).sum();
-        for (var layer = 0; layer < mixture.Weights.Count; layer++)
+        for (var layer = 0; layer < shares.Weights.Count; layer++)
         {
-            if (mixture.Weights[layer] is not { } weights)
+            if (shares.Weights[layer] is not { } weights)
                 continue;
-            entropy = entropy + (weights * mixture.LogWeights[layer]!).sum();
+            entropy = entropy + (weights * shares.LogWeights[layer]!).sum();
             cost = cost + (weights * this.costs[layer]!).sum();
         }
         var total = loss + (entropy * this.Settings.Entropy) + (cost * this.Settings.Cost);

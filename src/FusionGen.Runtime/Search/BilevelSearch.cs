@@ -35,6 +35,7 @@ public sealed class BilevelSearch : EpochRun
         : base("search", network, train, validation, context, settings?.Epochs ?? throw new ArgumentNullException(nameof(settings)))
     {
         (this.supernet, this.settings) = (network, settings);
+        network.Relaxation = settings.Relaxation;
         this.Steps = new BilevelSteps(network, settings);
     }
 
@@ -54,6 +55,12 @@ public sealed class BilevelSearch : EpochRun
     private protected override string Identity => string.Create(CultureInfo.InvariantCulture, $"settings={this.settings}\nepochs={this.ScheduleEpochs}");
 
     private protected override string Remedy => "Lower search.optimizer.lr or search.architecture.lr, or raise the last temperature";
+
+    /// <summary>Whether the policy has stayed the same for long enough since α began to move.</summary>
+    private bool IsStable => this.settings.Stop > 0 && this.supernet.Alphas.Elements > 0 && this.state.History.Count > this.settings.Warmup + this.settings.Stop
+        && this.state.History.TakeLast(this.settings.Stop + 1).All(epoch => epoch.Policy.SequenceEqual(this.state.History[^1].Policy, StringComparer.Ordinal));
+
+    private protected override bool IsOver => base.IsOver || this.IsStable;
 
     /// <summary>Epochs of the learning rate's cosine: the search's and, where training continues it, the training's.</summary>
     private int ScheduleEpochs => this.settings.Epochs + (this.supernet.Plan.Train.Continue ? this.supernet.Plan.Train.Epochs : 0);
@@ -91,6 +98,7 @@ public sealed class BilevelSearch : EpochRun
     {
         if (this.Steps.ArchitectureFirst)
             this.StepArchitecture(batch);
+        this.Draw("weights", ((long)this.state.Epoch * this.Batches) + this.state.Step);
         this.Steps.StepWeights(batch);
         if (!this.Steps.ArchitectureFirst)
             this.StepArchitecture(batch);
@@ -98,6 +106,7 @@ public sealed class BilevelSearch : EpochRun
 
     private protected override void FinishEpoch()
     {
+        this.supernet.EndDraw();
         var mixture = MixtureReading.Of(this.supernet);
         var soft = Evaluation.Of(this.supernet.forward, this.Validation, this.supernet);
         using var vertex = this.supernet.Vertex(this.supernet.Argmax());
@@ -124,11 +133,31 @@ public sealed class BilevelSearch : EpochRun
             Policy = this.policy,
             Weights = mixture.Weights,
             LogWeights = mixture.LogWeights,
+            Alarms = this.Alarms(mixture),
             Seconds = seconds - this.state.History.Sum(past => past.Seconds),
         });
         train.Reset();
         architecture.Reset();
         this.state = this.state with { Epoch = this.state.Epoch + 1, Step = 0, Seconds = seconds };
+        if (!base.IsOver && this.IsStable)
+            this.Context.Progress.Note(string.Create(CultureInfo.InvariantCulture, $"the policy has not changed for {this.settings.Stop} epochs: the search ends after epoch {this.state.Epoch} of {this.settings.Epochs}"));
+    }
+
+    /// <summary>Says a collapse when it begins.</summary>
+    private IReadOnlyList<string>? Alarms(MixtureReading mixture)
+    {
+        var alarms = Collapse.Of(this.settings, this.supernet.Layers, mixture, this.state.Epoch);
+        var before = this.state.History.Count > 0 ? this.state.History[^1].Alarms ?? [] : [];
+        foreach (var alarm in alarms.Where(alarm => !before.Any(past => Collapse.IsSame(past, alarm))))
+            this.Context.Progress.Note($"alarm after epoch {this.state.Epoch + 1}: {alarm}");
+        return alarms.Count > 0 ? alarms : null;
+    }
+
+    /// <summary>Draws the candidates of a step, anew for each, by the run's seed and the step alone.</summary>
+    private void Draw(string level, long step)
+    {
+        if (this.settings.Relaxation == Relaxation.Gdas)
+            this.supernet.Draw(SplitMix.For(this.Context.Seed, string.Create(CultureInfo.InvariantCulture, $"draw.{level}.{step}")));
     }
 
     private protected override Progress Watched(Progress progress) => progress with
@@ -162,6 +191,7 @@ public sealed class BilevelSearch : EpochRun
         for (var due = this.ArchitectureStepsDue(); due > 0; due--)
         {
             using var validationBatch = this.NextValidation();
+            this.Draw("architecture", this.state.ArchitectureSteps);
             this.Steps.StepArchitecture(batch, validationBatch);
             this.state = this.state with { ArchitectureSteps = this.state.ArchitectureSteps + 1 };
         }

@@ -11,10 +11,10 @@ internal sealed record MixtureReading(
     double Entropy,
     double Cost)
 {
-    /// <summary>The mixture at the network's α and temperature.</summary>
+    /// <summary>The shares at the network's α and temperature.</summary>
     public static MixtureReading Of(Supernet network)
     {
-        var logs = network.ReadAlphas().Select(alpha => LogSoftmax(alpha, network.Temperature)).ToArray();
+        var logs = network.ReadAlphas().Select(alpha => LogSoftmax(alpha, network.ShareTemperature)).ToArray();
         var weights = Array.ConvertAll(logs, log => Array.ConvertAll(log, Math.Exp));
         var entropies = weights.Zip(logs, (pi, log) => -pi.Zip(log, (p, l) => p * l).Sum()).Where((_, layer) => weights[layer].Length > 0).ToList();
         var cost = weights.Zip(network.Layers, (pi, layer) => pi.Zip(layer.Costs, (p, c) => p * c).Sum()).Sum();

@@ -58,6 +58,9 @@ public readonly ref struct StaticFrame
     /// <summary>π of a layer.</summary>
     public ReadOnlySpan<float> Weights(int layer) => this.operands.Mixture.Weights(layer);
 
+    /// <summary>Whether a candidate of a layer has a share at all.</summary>
+    public bool Has(int layer, int candidate) => this.operands.Mixture.Weights(layer)[candidate] != 0;
+
     /// <summary>ln π of a layer.</summary>
     public ReadOnlySpan<float> LogWeights(int layer) => this.operands.Mixture.LogWeights(layer);
 }

@@ -1,10 +1,11 @@
 namespace FusionGen.Static;
 
-/// <summary>π = softmax(α/τ) and ln π of every layer as numbers; α's gradient from theirs, in closed form.</summary>
+/// <summary>π and ln π of every layer as numbers, softened, drawn or fixed (<see cref="FusionGen.Mixture"/>); α's gradient from theirs, in closed form.</summary>
 internal sealed class StaticMixture
 {
     private readonly Layer?[] layers;
     private double temperature = 1;
+    private double shareTemperature = 1;
 
     /// <summary>The mixture of a supernet; of nothing for a network without choices.</summary>
     public StaticMixture(Supernet? network) =>
@@ -25,27 +26,30 @@ internal sealed class StaticMixture
     /// <summary>Σ π·cost over all layers and candidates.</summary>
     public double Cost { get; private set; }
 
-    /// <summary>The mixture of α, in the order of <see cref="FusionNetwork.Alphas"/>, at a temperature.</summary>
-    public void Soften(ReadOnlySpan<float> alphas, double temperature)
+    /// <summary>A supernet's own mixture, at its α.</summary>
+    public void Take(Supernet network)
     {
-        (this.IsDiscrete, this.temperature, this.NegativeEntropy, this.Cost) = (false, temperature, 0, 0);
-        foreach (var layer in this.layers)
+        (this.IsDiscrete, this.temperature, this.shareTemperature, this.NegativeEntropy, this.Cost) = (false, network.Temperature, network.ShareTemperature, 0, 0);
+        for (var l = 0; l < this.layers.Length; l++)
         {
-            if (layer is null)
+            if (this.layers[l] is not { } layer)
                 continue;
-            var alpha = alphas.Slice(layer.Offset, layer.Weights.Length);
-            var (largest, sum) = (double.NegativeInfinity, 0.0);
-            foreach (var value in alpha)
-                largest = Math.Max(largest, value / temperature);
-            foreach (var value in alpha)
-                sum += Math.Exp((value / temperature) - largest);
-            for (var i = 0; i < alpha.Length; i++)
+            var alphas = network.Alphas.Span.Slice(layer.Offset, layer.Weights.Length);
+            layer.Single = network.Fixed[l];
+            layer.IsDrawn = layer.Single < 0 && network.Noise is not null;
+            LogSoftmax(alphas, default, this.shareTemperature, layer.LogShares);
+            if (layer.IsDrawn)
             {
-                var log = (alpha[i] / temperature) - largest - Math.Log(sum);
-                var weight = Math.Exp(log);
-                (layer.Weights[i], layer.LogWeights[i]) = ((float)weight, (float)log);
-                this.NegativeEntropy += weight * log;
-                this.Cost += weight * layer.Costs[i];
+                LogSoftmax(alphas, network.Noise![l], this.temperature, layer.LogRelaxed);
+                layer.Single = layer.LogRelaxed.AsSpan().IndexOf(layer.LogRelaxed.Max());
+            }
+            for (var i = 0; i < alphas.Length; i++)
+            {
+                var share = Math.Exp(layer.LogShares[i]);
+                this.NegativeEntropy += share * layer.LogShares[i];
+                this.Cost += share * layer.Costs[i];
+                (layer.Weights[i], layer.LogWeights[i]) = layer.Single < 0 ? ((float)share, (float)layer.LogShares[i])
+                    : i == layer.Single ? (1, 0) : (0, float.NegativeInfinity);
             }
         }
     }
@@ -67,7 +71,8 @@ internal sealed class StaticMixture
     public Span<float> GradientOf(int layer, bool log) => log ? this.layers[layer]!.LogGradient : this.layers[layer]!.Gradient;
 
     /// <summary>
-    /// α's gradient of loss + entropy·Σ π ln π + cost·Σ π·cost: with p = ∂/∂π and l = ∂/∂ln π, (π ⊙ (p − ⟨π, p⟩) + l − π·Σl)/τ.
+    /// α's gradient of loss + entropy·Σ π ln π + cost·Σ π·cost: with p = ∂/∂π and l = ∂/∂ln π, (π ⊙ (p − ⟨π, p⟩) + l − π·Σl)/τ. Where candidate d was drawn, the loss's part is
+    /// (p_d + l_d)·r_d·(1_d − r)/τ of the relaxed draw r; what is charged for is softmax(α) all the same.
     /// </summary>
     /// <param name="target">In the order of <see cref="FusionNetwork.Alphas"/>.</param>
     /// <param name="entropy">Weight of Σ π ln π.</param>
@@ -79,17 +84,42 @@ internal sealed class StaticMixture
             if (layer is null)
                 continue;
             var (mean, sum) = (0.0, 0.0);
+            var isSoft = layer.Single < 0;
             for (var i = 0; i < layer.Weights.Length; i++)
             {
-                mean += layer.Weights[i] * layer.OfWeight(i, entropy, cost);
-                sum += layer.LogGradient[i] + (entropy * layer.Weights[i]);
+                var share = Math.Exp(layer.LogShares[i]);
+                mean += share * OfShare(i);
+                sum += OfLogShare(i, share);
             }
             for (var i = 0; i < layer.Weights.Length; i++)
             {
-                var log = layer.LogGradient[i] + (entropy * layer.Weights[i]);
-                target[layer.Offset + i] = (float)(((layer.Weights[i] * (layer.OfWeight(i, entropy, cost) - mean - sum)) + log) / this.temperature);
+                var share = Math.Exp(layer.LogShares[i]);
+                var gradient = ((share * (OfShare(i) - mean - sum)) + OfLogShare(i, share)) / this.shareTemperature;
+                if (layer.IsDrawn)
+                {
+                    var (d, relaxed) = (layer.Single, Math.Exp(layer.LogRelaxed[layer.Single]));
+                    gradient += (layer.Gradient[d] + layer.LogGradient[d]) * relaxed * ((i == d ? 1 : 0) - Math.Exp(layer.LogRelaxed[i])) / this.temperature;
+                }
+                target[layer.Offset + i] = (float)gradient;
             }
+
+            double OfShare(int i) => (isSoft ? layer.Gradient[i] : 0) + (entropy * layer.LogShares[i]) + (cost * layer.Costs[i]);
+
+            double OfLogShare(int i, double share) => (isSoft ? layer.LogGradient[i] : 0) + (entropy * share);
         }
+    }
+
+    private static void LogSoftmax(ReadOnlySpan<float> alphas, ReadOnlySpan<double> noise, double temperature, double[] target)
+    {
+        for (var i = 0; i < target.Length; i++)
+            target[i] = (alphas[i] + (noise.IsEmpty ? 0 : noise[i])) / temperature;
+        var (largest, sum) = (double.NegativeInfinity, 0.0);
+        foreach (var value in target)
+            largest = Math.Max(largest, value);
+        foreach (var value in target)
+            sum += Math.Exp(value - largest);
+        for (var i = 0; i < target.Length; i++)
+            target[i] -= largest + Math.Log(sum);
     }
 
     private sealed class Layer(IReadOnlyList<double> costs, int offset)
@@ -98,6 +128,17 @@ internal sealed class StaticMixture
 
         public IReadOnlyList<double> Costs => costs;
 
+        /// <summary>The one candidate that was fixed or drawn; -1 where they mix.</summary>
+        public int Single { get; set; } = -1;
+
+        public bool IsDrawn { get; set; }
+
+        /// <summary>ln π, before anything is drawn.</summary>
+        public double[] LogShares { get; } = new double[costs.Count];
+
+        /// <summary>ln of the relaxed draw.</summary>
+        public double[] LogRelaxed { get; } = new double[costs.Count];
+
         public float[] Weights { get; } = new float[costs.Count];
 
         public float[] LogWeights { get; } = new float[costs.Count];
@@ -105,8 +146,5 @@ internal sealed class StaticMixture
         public float[] Gradient { get; } = new float[costs.Count];
 
         public float[] LogGradient { get; } = new float[costs.Count];
-
-        /// <summary>∂/∂π of the whole objective.</summary>
-        public double OfWeight(int i, double entropy, double cost) => this.Gradient[i] + (entropy * this.LogWeights[i]) + (cost * costs[i]);
     }
 }

@@ -84,6 +84,18 @@ public static class StaticOps
             Product(transposeA, transposeB, m, n, k, a.Slice(i * m * k, m * k), b.Slice(i * k * n, k * n), i == 0 ? default : c, c);
     }
 
+    /// <summary>y = residual + 0: what is left of an operation whose result is zero. A residual shorter than y repeats; an empty one is none.</summary>
+    public static void Keep(ReadOnlySpan<float> residual, Span<float> y)
+    {
+        if (residual.IsEmpty)
+            y.Clear();
+        else if (!residual.Overlaps(y))
+        {
+            for (var at = 0; at < y.Length; at += residual.Length)
+                residual.CopyTo(y[at..]);
+        }
+    }
+
     /// <summary>y = a + b; an operand shorter than y repeats.</summary>
     public static void Add(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y) => Elementwise.Add(Longer(a, b), Shorter(a, b), y);
 

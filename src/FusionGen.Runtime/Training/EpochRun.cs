@@ -62,6 +62,9 @@ public abstract class EpochRun : IDisposable
     /// <summary>What to do against divergence.</summary>
     private protected abstract string Remedy { get; }
 
+    /// <summary>Whether nothing is left to do.</summary>
+    private protected virtual bool IsOver => this.State.Epoch >= this.epochs;
+
     /// <summary>The epoch of the data that an epoch of this run sees.</summary>
     private protected virtual int FirstDataEpoch => 0;
 
@@ -87,7 +90,7 @@ public abstract class EpochRun : IDisposable
         this.Resume();
         this.watch.Restart();
         this.imagesSeen = 0;
-        while (this.State.Epoch < this.epochs)
+        while (!this.IsOver)
         {
             this.RunEpoch(cancellation);
             this.Save();
@@ -202,9 +205,9 @@ public abstract class EpochRun : IDisposable
         foreach (var (meter, sums) in this.Meters.Zip(this.State.Sums))
             meter.Sums = sums;
         this.Load(checkpoint);
-        this.Context.Progress.Note(this.State.Epoch < this.epochs
-            ? string.Create(CultureInfo.InvariantCulture, $"continues {path} in epoch {this.State.Epoch + 1} of {this.epochs}")
-            : $"takes over {path}, which is complete");
+        this.Context.Progress.Note(this.IsOver
+            ? $"takes over {path}, which is complete"
+            : string.Create(CultureInfo.InvariantCulture, $"continues {path} in epoch {this.State.Epoch + 1} of {this.epochs}"));
     }
 
     private string? PathOf(string name) => this.Context.Folder is { } folder ? Path.Combine(folder, "checkpoint", $"{name}.safetensors") : null;

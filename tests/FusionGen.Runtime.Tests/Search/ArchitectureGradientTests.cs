@@ -37,6 +37,64 @@ internal sealed class ArchitectureGradientTests
         Assert.That(differences.Gradient(), Is.EqualTo(expected).Within(1e-4 * expected.Max(Math.Abs)));
     }
 
+    /// <summary>
+    /// Straight through: the loss at the drawn vertex moves with the drawn candidates' shares of the relaxed draw, and with those alone; what is charged for is softmax(α).
+    /// </summary>
+    [Test]
+    public void A_drawn_candidate_has_the_gradient_of_its_relaxed_share([Values(1, 2, 3, 4)] int seed)
+    {
+        using var bench = new Bench(SearchOrder.First, AdamW);
+        var network = bench.Network;
+        network.Relaxation = Relaxation.Gdas;
+        network.Draw(SplitMix.For(seed, "draw"));
+        var noise = network.Noise!;
+        var start = Relaxed();
+        var expected = bench.Differences(() =>
+        {
+            var now = Relaxed();
+            using var mixture = Mixture.Shares(
+                [.. now.Select((share, layer) => share.Select((s, i) => share.Length > 0 && i == Drawn(layer) ? 1 + s - start[layer][i] : 0).ToArray())], ScalarType.Float64, CPU);
+            var loss = nn.functional.cross_entropy(network.Forward(bench.Validation.Images, network.Table, mixture), bench.Validation.Labels);
+            var charged = network.ReadAlphas().Select((alpha, layer) => Softmax(alpha, 1).Zip(network.Layers[layer].Costs, (p, c) => (0.2 * p * Math.Log(p)) + (0.3 * p * c)).Sum()).Sum();
+            return loss + charged;
+        });
+        Assert.That(bench.Gradient(), Is.EqualTo(expected).Within(1e-8));
+
+        int Drawn(int layer) => Array.IndexOf(start[layer], start[layer].Max());
+
+        double[][] Relaxed() => [.. network.ReadAlphas().Select((alpha, layer) => Softmax([.. alpha.Zip(noise[layer], (a, g) => a + g)], network.Temperature))];
+
+        static double[] Softmax(double[] logits, double temperature)
+        {
+            var exponentials = Array.ConvertAll(logits, logit => Math.Exp(logit / temperature));
+            return Array.ConvertAll(exponentials, e => e / exponentials.Sum());
+        }
+    }
+
+    [Test]
+    public void The_draw_follows_the_softmax_of_alpha_at_any_temperature([Values(0.1, 10)] double temperature)
+    {
+        const int draws = 4000;
+        using var network = new ToySupernet { Relaxation = Relaxation.Gdas, Temperature = temperature };
+        network.Initialize(7);
+        var counts = network.Layers.Select(layer => new double[layer.Names.Count]).ToArray();
+        for (var i = 0; i < draws; i++)
+        {
+            network.Draw(SplitMix.For(i, "draw"));
+            using var mixture = network.Mix(network.Table);
+            foreach (var (weights, count) in mixture.Weights.Zip(counts))
+            {
+                if (weights is not null)
+                    count[Array.IndexOf(weights.detach().data<double>().ToArray(), 1)]++;
+            }
+        }
+        foreach (var (shares, count) in MixtureReading.Of(network).Weights.Zip(counts).Where(pair => pair.First.Count > 0))
+        {
+            foreach (var (share, number) in shares.Zip(count))
+                Assert.That(number / draws, Is.EqualTo(share).Within(4 * Math.Sqrt(share * (1 - share) / draws)));
+        }
+    }
+
     [Test]
     public void The_second_order_term_matters_in_these_tests()
     {

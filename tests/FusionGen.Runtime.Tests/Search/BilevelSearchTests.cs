@@ -29,9 +29,9 @@ internal sealed class BilevelSearchTests
     }
 
     [Test]
-    public void A_cancelled_search_continues_to_the_same_bits([Values] SearchOrder order, [Values] ArchitectureEvery every, [Values(2, 5, 8, 13)] int stopAfter)
+    public void A_cancelled_search_continues_to_the_same_bits([Values] SearchOrder order, [Values] ArchitectureEvery every, [Values] Relaxation relaxation, [Values(2, 5, 8, 13)] int stopAfter)
     {
-        var settings = Settings with { Order = order, Every = every };
+        var settings = Settings with { Order = order, Every = every, Relaxation = relaxation };
         var (expected, history, _) = Search(settings, null);
         using var folder = new TemporaryFolder();
         using var cancellation = new CancellationTokenSource();
@@ -73,6 +73,45 @@ internal sealed class BilevelSearchTests
         var (bits, _, _) = Search(Settings, folder.Path);
         var again = Search(Settings, folder.Path, initial: 99, afterStep: () => Assert.Fail("a step was taken"));
         Assert.That(again.Bits, Is.EqualTo(bits));
+    }
+
+    /// <summary>The end is where an unlimited search's policies first stay the same for so long, α moving.</summary>
+    [Test]
+    public void A_search_ends_when_the_policy_has_not_changed_for_long_enough([Values(1, 2, 3)] int stop, [Values(0.02, 0.1)] double rate)
+    {
+        var settings = Settings with { Epochs = 14, Architecture = new() { LearningRate = rate, WeightDecay = 0 } };
+        var policies = Search(settings, null).History.Select(epoch => string.Join(' ', epoch.Policy)).ToList();
+        var expected = Enumerable.Range(settings.Warmup + stop, policies.Count - settings.Warmup - stop)
+            .Where(end => policies.Skip(end - stop).Take(stop + 1).Distinct(StringComparer.Ordinal).Count() == 1).Select(end => end + 1).FirstOrDefault(policies.Count);
+        using var folder = new TemporaryFolder();
+        var (bits, history, note) = Search(settings with { Stop = stop }, folder.Path);
+        Assert.That(history, Has.Count.EqualTo(expected));
+        Assert.That(note, expected < 14 ? Does.Contain("has not changed") : Does.Not.Contain("has not changed"));
+        var again = Search(settings with { Stop = stop }, folder.Path, initial: 99, afterStep: () => Assert.Fail("a step was taken"));
+        Assert.That(again.Bits, Is.EqualTo(bits));
+    }
+
+    [Test]
+    public void A_collapse_is_told_once_and_recorded_every_epoch()
+    {
+        var settings = Settings with { Epochs = 8, TemperatureFrom = 1e-3, TemperatureTo = 1e-3, AlarmShare = 1 };
+        var (_, history, note) = Search(settings, null);
+        Assert.That(history.Select(epoch => epoch.Alarms is not null), Is.EqualTo(history.Select(epoch => epoch.Epoch is >= 1 and < 4)));
+        Assert.That(note.Split("alarm after epoch"), Has.Length.EqualTo(2));
+        Assert.That(Search(Settings with { AlarmShare = 1 }, null).History.All(epoch => epoch.Alarms is null));
+    }
+
+    [TestCase(0.95, 0.9, 0.0, ExpectedResult = 1, TestName = "one operator has the mass")]
+    [TestCase(0.95, 0.4, 0.0, ExpectedResult = 0, TestName = "in one layer only")]
+    [TestCase(0.5, 0.5, 0.0, ExpectedResult = 0, TestName = "balanced")]
+    [TestCase(0.999, 0.01, 0.5, ExpectedResult = 1, TestName = "no entropy is left")]
+    public int Alarms_fire_where_a_search_collapses(double first, double last, double entropy)
+    {
+        // "scale" stands second in the first layer and first in the last.
+        double[][] weights = [[(1 - first) / 2, first, (1 - first) / 2], [], [last, 1 - last]];
+        double[][] logs = [.. weights.Select(layer => Array.ConvertAll(layer, Math.Log))];
+        var mean = weights.Zip(logs, (p, l) => -p.Zip(l, (a, b) => a * b).Sum()).Sum() / 2;
+        return Collapse.Of(new SearchSettings { AlarmShare = 0.9, AlarmEntropy = entropy }, ToyPolicy.Layers, new MixtureReading(weights, logs, mean, 0), epoch: 5).Count;
     }
 
     [Test]

@@ -146,7 +146,7 @@ internal sealed class SpecSchema
     public static SpecSchema Default { get; } = new(OperatorKinds.All);
 
     /// <summary>What <c>train</c> holds.</summary>
-    public static MapSchema<TrainSpec> Training => Train;
+    public static MapSchema<TrainSettings> Training => Train;
 
     /// <summary>The whole spec.</summary>
     public MapSchema<SpecDocument> Root { get; }
