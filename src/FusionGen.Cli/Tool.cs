@@ -75,6 +75,7 @@ internal static class Tool
         new EvalCommand(),
         new PredictCommand(),
         new ReportCommand(),
+        new DataCommand(),
         new ParityCommand(),
         new PretrainCommand(),
         new ImportWeightsCommand(),

@@ -79,7 +79,8 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
     private static TrainSettings At(FusionModel network, Point point)
     {
         var train = network.Plan.Train;
-        return train with { Optimizer = train.Optimizer with { LearningRate = point.Rate, WeightDecay = point.Decay } };
+        // Without grid and seeds: a part stays the same part when others are added.
+        return train with { Grid = new(), Seeds = default, Optimizer = train.Optimizer with { LearningRate = point.Rate, WeightDecay = point.Decay } };
     }
 
     private Part Judge(FusionModel network, string digest, Point point, long one) => this.Part(

@@ -5,23 +5,26 @@ public sealed class Split
 {
     private readonly int[] labels;
     private readonly Func<int, Picture> read;
+    private readonly Func<int, string>? name;
 
     /// <summary>A split of so many labels.</summary>
     /// <param name="labels">Class of each picture.</param>
     /// <param name="read">Decodes or renders a picture; called from many threads.</param>
-    public Split(int[] labels, Func<int, Picture> read)
+    /// <param name="name">The file that a picture is, or the record of a file; null where pictures are rendered.</param>
+    public Split(int[] labels, Func<int, Picture> read, Func<int, string>? name = null)
     {
         ArgumentNullException.ThrowIfNull(labels);
         ArgumentNullException.ThrowIfNull(read);
         this.labels = labels;
         this.read = read;
+        this.name = name;
     }
 
     /// <summary>The pictures of several splits, one after another.</summary>
     public static Split Of(params IReadOnlyList<Split> parts)
     {
         var index = parts.SelectMany(part => Enumerable.Range(0, part.Count).Select(i => (part, i))).ToArray();
-        return new Split([.. index.Select(at => at.part.Label(at.i))], at => index[at].part.Read(index[at].i));
+        return new Split([.. index.Select(at => at.part.Label(at.i))], at => index[at].part.Read(index[at].i), at => index[at].part.Name(index[at].i));
     }
 
     /// <summary>Number of pictures.</summary>
@@ -29,6 +32,9 @@ public sealed class Split
 
     /// <summary>Class of a picture.</summary>
     public int Label(int index) => this.labels[index];
+
+    /// <summary>The file that a picture is, or the record of a file; its number where it is rendered.</summary>
+    public string Name(int index) => this.name?.Invoke(index) ?? index.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>The picture itself.</summary>
     /// <exception cref="FusionException">Its file is unreadable; the message names it.</exception>
@@ -43,6 +49,9 @@ public sealed class Split
 /// <param name="Test">What accuracy is reported on; empty where the source has none.</param>
 public sealed record ImageDataset(string Name, IReadOnlyList<string> ClassNames, Split Train, Split Val, Split Test)
 {
+    /// <summary>Whether the validation pictures were set aside from the training split, because the source has none.</summary>
+    public bool IsValHeldOut { get; init; }
+
     /// <summary>What is trained on once nothing is left to be selected; training and validation pictures unless the source has a list of its own.</summary>
     public Split TrainVal
     {

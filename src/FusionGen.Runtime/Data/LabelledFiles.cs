@@ -9,9 +9,13 @@ internal sealed class LabelledFiles(string name)
 
     public void Add(string part, string label, string path) => this.files[part].Add((label, path));
 
-    public ImageDataset ToDataset(long seed, double validationShare)
+    /// <summary>The data set.</summary>
+    /// <param name="seed">Of the validation split, where there is none.</param>
+    /// <param name="validationShare">Its share of every class; 0 for no such split.</param>
+    /// <param name="known">The classes in their order; those of the training split, in ordinal order, if null.</param>
+    public ImageDataset ToDataset(long seed, double validationShare, IReadOnlyList<string>? known = null)
     {
-        var classes = this.files["train"].Select(file => file.Class).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToList();
+        var classes = known ?? [.. this.files["train"].Select(file => file.Class).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
         if (classes.Count < 2)
             throw new FusionException($"{name}: {classes.Count} class in the training split; two are the least", ExitCode.Data);
         var index = classes.Select((label, i) => (label, i)).ToDictionary(pair => pair.label, pair => pair.i, StringComparer.Ordinal);
@@ -22,30 +26,31 @@ internal sealed class LabelledFiles(string name)
                 throw new FusionException($"{stranger.Path}: class '{stranger.Class}' of the {part} split is not in the training split", ExitCode.Data);
             this.files[part].Sort((a, b) => string.CompareOrdinal(a.Path, b.Path));
         }
-        var (train, val) = this.files["val"].Count > 0
-            ? (this.files["train"], this.files["val"])
-            : Stratify(this.files["train"], classes, seed, validationShare);
-        return new ImageDataset(name, classes, ToSplit(train), ToSplit(val), ToSplit(this.files["test"]));
+        var isHeldOut = this.files["val"].Count == 0 && validationShare > 0;
+        var (train, val) = isHeldOut ? Stratify(this.files["train"], classes, seed, validationShare) : (this.files["train"], this.files["val"]);
+        return new ImageDataset(name, classes, ToSplit(train), ToSplit(val), ToSplit(this.files["test"])) { IsValHeldOut = isHeldOut };
 
         Split ToSplit(List<(string Class, string Path)> part)
         {
             var paths = part.Select(file => file.Path).ToArray();
-            return new Split([.. part.Select(file => index[file.Class])], i => ImageFile.Read(paths[i]));
+            return new Split([.. part.Select(file => index[file.Class])], i => ImageFile.Read(paths[i]), i => paths[i]);
         }
     }
 
     /// <summary>Sets a share of every class aside, one picture at least where the class has two.</summary>
     private static (List<(string Class, string Path)> Train, List<(string Class, string Path)> Val) Stratify(
-        List<(string Class, string Path)> all, List<string> classes, long seed, double share)
+        List<(string Class, string Path)> all, IReadOnlyList<string> classes, long seed, double share)
     {
-        var aside = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var label in classes)
-        {
-            var members = all.Where(file => file.Class == label).Select(file => file.Path).ToArray();
-            SplitMix.For(seed, $"validation {label}").Shuffle<string>(members);
-            var count = Math.Clamp((int)Math.Round(share * members.Length), Math.Min(1, members.Length - 1), members.Length - 1);
-            aside.UnionWith(members.Take(count));
-        }
+        var members = all.ToLookup(file => file.Class, file => file.Path, StringComparer.Ordinal);
+        var aside = new HashSet<string>(classes.SelectMany(label => Aside([.. members[label]], seed, label, share)), StringComparer.Ordinal);
         return ([.. all.Where(file => !aside.Contains(file.Path))], [.. all.Where(file => aside.Contains(file.Path))]);
+    }
+
+    /// <summary>The members of a class that are set aside.</summary>
+    internal static IEnumerable<T> Aside<T>(T[] members, long seed, string label, double share)
+    {
+        SplitMix.For(seed, $"validation {label}").Shuffle<T>(members);
+        var most = Math.Max(0, members.Length - 1);
+        return members.Take(Math.Clamp((int)Math.Round(share * members.Length), Math.Min(1, most), most));
     }
 }

@@ -5,22 +5,15 @@ namespace FusionGen.Data;
 
 /// <summary>
 /// A CSV file with the columns <c>path,label,split</c> in any order, fields quoted where need be (RFC 4180); paths are relative to the manifest
-/// and stay in its folder, or are absolute.
+/// and do not leave its folder, or are absolute.
 /// </summary>
 internal static class Manifest
 {
-    public static ImageDataset Open(string path, long seed, double validationShare)
+    public static ImageDataset Open(string path, long seed, double validationShare, Action<DataFault> report)
     {
-        string text;
-        try
-        {
-            text = File.ReadAllText(path, new UTF8Encoding(false, throwOnInvalidBytes: true));
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
-        {
-            throw new FusionException($"{path}: cannot be read: {error.Message}", ExitCode.Data, error);
-        }
-        var folder = Path.TrimEndingDirectorySeparator(Path.GetDirectoryName(Path.GetFullPath(path))!) + Path.DirectorySeparatorChar;
+        var text = DataFile.Text(path);
+        var folder = new PictureFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        var listed = new HashSet<string>(StringComparer.Ordinal);
         var files = new LabelledFiles(Path.GetFileNameWithoutExtension(path));
         int[]? columns = null;
         foreach (var (line, fields) in Records(text, path))
@@ -39,11 +32,19 @@ internal static class Manifest
                 throw At(path, line, $"split '{part}' is none of {string.Join(", ", LabelledFiles.Parts)}");
             if (file.Length == 0 || label.Length == 0)
                 throw At(path, line, "path or label is empty");
-            var full = Path.GetFullPath(file, folder);
-            if (!Path.IsPathRooted(file) && !full.StartsWith(folder, StringComparison.Ordinal))
-                throw At(path, line, $"'{file}' leaves the manifest's folder; write an absolute path if that is meant");
-            if (!File.Exists(full))
-                throw At(path, line, $"'{file}' does not exist");
+            var full = Path.IsPathRooted(file) ? file : folder.Find(file, path, line, report);
+            if (full is not null && !File.Exists(full))
+            {
+                report(DataFault.At(FaultKind.Missing, path, line, $"'{file}' does not exist"));
+                continue;
+            }
+            if (full is null)
+                continue;
+            if (!listed.Add(full))
+            {
+                report(DataFault.At(FaultKind.Twice, path, line, $"'{file}' is listed already"));
+                continue;
+            }
             files.Add(part, label, full);
         }
         return columns is null ? throw At(path, 1, "the file is empty") : files.ToDataset(seed, validationShare);

@@ -75,7 +75,7 @@ public class LabelledFilesTests
     }
 
     [TestCase("path,label\na,b", "m.csv(1): wanted the columns path, label and split, found path, label")]
-    [TestCase("path,label,split\nok.png,a,train\n../../etc/x.png,a,train", "m.csv(3): '../../etc/x.png' leaves the manifest's folder")]
+    [TestCase("path,label,split\nok.png,a,train\n../../etc/x.png,a,train", "m.csv(3): '../../etc/x.png' leaves the folder")]
     [TestCase("path,label,split\nok.png,a,dev", "m.csv(2): split 'dev' is none of train, val, test")]
     [TestCase("path,label,split\nok.png,a", "m.csv(2): 2 fields, too few")]
     [TestCase("path,label,split\nok.png,,train", "m.csv(2): path or label is empty")]

@@ -8,7 +8,7 @@ namespace FusionGen.Compiler.Spec.Schema;
 internal static class Forms
 {
     /// <summary>Form of <c>data</c>.</summary>
-    public const string DataPattern = "^(sprites:(location|orientation)(\\?[^ ]+)?|(folder|csv):.+)$";
+    public const string DataPattern = "^(sprites:(location|orientation)(\\?[^ ]+)?|(folder|csv|vtab|fgvc|tfds):.+)$";
 
     /// <summary>Why a text cannot name a model.</summary>
     public static Problem? Model(YamlScalar scalar) => Identifiers.IsPascal(scalar.Value)
@@ -33,7 +33,7 @@ internal static class Forms
         var near = Nearest.Suggest(scalar.Value, known);
         if (near.Length == 0 && scalar.Value.IndexOfAny(['/', '\\']) >= 0)
             near = $" Did you mean '{(scalar.Value.EndsWith(".csv", StringComparison.OrdinalIgnoreCase) ? "csv" : "folder")}:{scalar.Value}'?";
-        return ProblemCatalogue.Choice.At(scalar.Path, "data source", scalar.Value, near, Words.Comma(known.Concat(["folder:PATH", "csv:PATH"])));
+        return ProblemCatalogue.Choice.At(scalar.Path, "data source", scalar.Value, near, Words.Comma(known.Concat(["folder:PATH", "csv:PATH", "vtab:PATH", "fgvc:PATH", "tfds:PATH"])));
     }
 
     private static string ToName(string text) => Identifiers.ToPascal(text.TrimStart('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'));

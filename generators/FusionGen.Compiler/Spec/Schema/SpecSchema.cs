@@ -122,7 +122,7 @@ internal sealed class SpecSchema
             new Key<SpecDocument, string>("namespace", "Namespace of the generated types.",
                 new TextSchema("^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$", Forms.Namespace), s => s.Namespace, (s, v) => s with { Namespace = v }, required: true),
             new Key<SpecDocument, string>("doc", "What the model is for; goes into the docs of the generated types.", new TextSchema(), s => s.Doc, (s, v) => s with { Doc = v }),
-            new Key<SpecDocument, string>("data", "Default data: sprites:location, sprites:orientation, folder:PATH or csv:PATH.",
+            new Key<SpecDocument, string>("data", "Default data: sprites:location, sprites:orientation, folder:PATH, csv:PATH, vtab:PATH, fgvc:PATH or tfds:PATH.",
                 new TextSchema(Forms.DataPattern, Forms.Data), s => s.Data, (s, v) => s with { Data = v }),
             new Key<SpecDocument, BackboneSpec>("backbone", "The frozen network.", new BackboneSchema(), s => s.Backbone, (s, v) => s with { Backbone = v }, required: true),
             Whole<SpecDocument>("classes", "Number of classes.", 2, 1_000_000, s => s.Classes, (s, v) => s with { Classes = v }, required: true),
