@@ -10,9 +10,12 @@ namespace FusionGen.Compiler.Backbones;
 /// <param name="Candidates">Operators of each layer: all candidates for a supernet, the choice for a model, none for the bare backbone.</param>
 public sealed record BackboneContext(GraphBuilder Graph, SpecDocument Spec, EquatableArray<LayerSpec> Candidates)
 {
-    /// <summary>A weight of the backbone under timm's name; frozen, unless the spec tunes everything.</summary>
+    /// <summary>Blocks from the one that is built to the last, which is 1; 0 past the blocks, null before them.</summary>
+    public int? FromEnd { get; set; }
+
+    /// <summary>A weight of the backbone under timm's name; frozen, unless the spec tunes it.</summary>
     public Value Weight(string name, Init init, params int[] shape) =>
-        this.Graph.Parameter(name, this.Spec.Tune == TuneScope.All ? ParameterRole.Tuned : ParameterRole.Frozen, init, shape);
+        this.Graph.Parameter(name, this.Spec.Tune.Includes(name, this.FromEnd) ? ParameterRole.Tuned : ParameterRole.Frozen, init, shape);
 
     /// <summary>Weight and bias of a layer norm.</summary>
     public (Value Weight, Value Bias) Norm(string name, int width) =>
@@ -24,6 +27,15 @@ public sealed record BackboneContext(GraphBuilder Graph, SpecDocument Spec, Equa
     /// </summary>
     public (Value Weight, Value Bias) Dense(string name, int output, int input, int parts = 1) =>
         (this.Weight($"{name}.weight", new Init(InitKind.Uniform, Math.Sqrt(6.0 / (input + (output / parts)))), output, input), this.Weight($"{name}.bias", Init.Zero, output));
+
+    /// <summary>Builds a block.</summary>
+    public Value InBlock(string name, int layer, Func<Value> build)
+    {
+        this.FromEnd = this.Spec.Backbone.Depth - layer;
+        var result = this.Graph.In(name, build);
+        this.FromEnd = 0;
+        return result;
+    }
 
     /// <summary>The candidates of a block.</summary>
     public Fusion Block(int layer, int heads, string bank = "") => Fusion.OfBlock(this.Graph, this.Spec, layer, this.Candidates[layer].Candidates, heads, bank);

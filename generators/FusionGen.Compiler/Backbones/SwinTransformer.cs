@@ -35,7 +35,7 @@ public sealed class SwinTransformer : Backbone
             {
                 var place = new Position($"layers.{Text.Invariant(stage)}.blocks.{Text.Invariant(block)}", layer, stage, spec.StageHeads[stage], IsShifted: block % 2 == 1);
                 var (input, merge) = (x, stage > 0 && block == 0);
-                x = graph.In(place.Name, () => Block(context, merge ? Merge(context, input, place) : input, place));
+                x = context.InBlock(place.Name, layer, () => Block(context, merge ? Merge(context, input, place) : input, place));
             }
         }
         return graph.In("pool", () =>

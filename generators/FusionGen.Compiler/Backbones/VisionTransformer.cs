@@ -27,7 +27,7 @@ public sealed class VisionTransformer : Backbone
             var fusion = context.Block(layer, spec.Heads);
             // Only the class token leaves the last block: past its attention no other row is computed (METHOD §6.1, S3).
             int? rows = spec.Pool == Pooling.Cls && layer == spec.Depth - 1 ? 1 : null;
-            x = graph.In(block, () =>
+            x = context.InBlock(block, layer, () =>
             {
                 var norm = context.Norm($"{block}.norm1", spec.Width);
                 var u = graph.LayerNorm(input, Epsilon, norm.Weight, norm.Bias).Named("u");

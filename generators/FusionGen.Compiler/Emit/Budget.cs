@@ -29,7 +29,7 @@ internal static class Budget
 
     private static Problem? Found(SpecDocument spec, Networks networks, Network model)
     {
-        var share = networks.TunedShare(model);
+        var share = model.TunedShare;
         return share <= spec.Budget.Tuned ? null : ProblemCatalogue.TunedBudget.At("budget.tuned", Text.Percent(share), Text.Percent(spec.Budget.Tuned), "It has " + Detail(networks, model));
     }
 
@@ -38,10 +38,10 @@ internal static class Budget
         // A shared bank is paid once however many layers use it, so the cheapest policy uses few kinds: try each kind everywhere it is legal.
         var uniform = spec.Layers.SelectMany(layer => layer.Candidates).Distinct().Select(name => Network.Build(spec, spec.Layers.Select(layer => new LayerSpec(
             layer.Candidates.Count == 0 ? EquatableArray<string>.Empty : EquatableArray.Of(layer.Candidates.Contains(name) ? name : layer.Candidates[0]))).ToEquatableArray()));
-        var cheapest = uniform.OrderBy(networks.TunedShare).First();
-        if (networks.TunedShare(cheapest) > spec.Budget.Tuned)
-            return ProblemCatalogue.TunedBudget.At("budget.tuned", Text.Percent(networks.TunedShare(cheapest)), Text.Percent(spec.Budget.Tuned), "Even the cheapest policy has " + Detail(networks, cheapest));
-        var all = networks.TunedShare(networks.Supernet!);
+        var cheapest = uniform.OrderBy(network => network.TunedShare).First();
+        if (cheapest.TunedShare > spec.Budget.Tuned)
+            return ProblemCatalogue.TunedBudget.At("budget.tuned", Text.Percent(cheapest.TunedShare), Text.Percent(spec.Budget.Tuned), "Even the cheapest policy has " + Detail(networks, cheapest));
+        var all = networks.Supernet!.TunedShare;
         return all <= spec.Budget.Tuned ? null : ProblemCatalogue.PolicyBudget.At("budget.tuned", Text.Percent(all), Text.Percent(spec.Budget.Tuned), "It has " + Detail(networks, networks.Supernet!));
     }
 

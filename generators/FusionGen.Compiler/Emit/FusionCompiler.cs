@@ -50,9 +50,13 @@ public static class FusionCompiler
     private static IEnumerable<GeneratedFile> Files(SpecDocument spec, PolicyDocument? policy, Networks networks)
     {
         yield return File(spec, "Plan", code => PlanCode.Write(code, spec, SpecHash.Of(spec), networks));
-        yield return File(spec, "Backbone", code => Model(code, spec, "Backbone", networks.Backbone, spec.Layers.Select(_ => ""), spec.Tune == TuneScope.All
-            ? "the whole network, every parameter tuned"
-            : "the frozen backbone and its head: the linear probe"));
+        yield return File(spec, "Backbone", code => Model(code, spec, "Backbone", networks.Backbone, spec.Layers.Select(_ => ""), spec.Tune.Scope switch
+        {
+            TuneScope.All => "the whole network, every parameter tuned",
+            TuneScope.Bias => "the backbone with every bias tuned, and its head",
+            TuneScope.Last => $"the backbone with its last {Text.Invariant(spec.Tune.Blocks)} blocks and final norm tuned, and its head",
+            _ => "the frozen backbone and its head: the linear probe",
+        }));
         if (networks.Supernet is { } supernet)
         {
             yield return File(spec, "Policy", code => PolicyCode.Write(code, spec));

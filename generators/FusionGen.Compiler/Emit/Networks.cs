@@ -94,13 +94,6 @@ public sealed class Networks
         return (step, StaticPlan.Of(step));
     }
 
-    /// <summary>Tuned share, head included, of backbone plus tuned (VPT's convention, METHOD §2).</summary>
-    public double TunedShare(Network network)
-    {
-        var tuned = network.Count(ParameterRole.Tuned, ParameterRole.Head);
-        return network.Count(ParameterRole.Frozen) == 0 ? 1 : tuned / (double)(this.BackboneParameters + tuned);
-    }
-
     /// <summary>Builds them.</summary>
     /// <exception cref="ShapeException">The spec's sizes do not fit each other.</exception>
     public static Networks Build(SpecDocument spec, PolicyDocument? policy)

@@ -29,7 +29,7 @@ internal static class PlanCode
             {
                 Constant(code, "long", "TunedParameters", Text.Invariant(model.Count(ParameterRole.Tuned)), "Tuned parameters of the found model, without the head.");
                 Constant(code, "long", "Macs", Text.Invariant(model.Macs), "Multiply-adds of one image through the found model.");
-                Constant(code, "double", "TunedShare", Names.Literal(networks.TunedShare(model)), "Tuned share of the found model, head included, of backbone plus tuned.");
+                Constant(code, "double", "TunedShare", Names.Literal(model.TunedShare), "Tuned share of the found model, head included, of backbone plus tuned.");
             }
             Peak(code, "PeakBytes", networks, main, isTraining: true, $"a step of the {(networks.Supernet is null ? "training" : "search")}");
             if (networks.Model is { } found)
@@ -105,6 +105,7 @@ internal static class PlanCode
         code.Line("    Depth = Depth,");
         code.Line("    Classes = Classes,");
         code.Line("    BackboneParameters = BackboneParameters,");
+        code.Line($"    FrozenParameters = {Text.Invariant(network.Count(ParameterRole.Frozen))},");
         code.Line($"    TunedParameters = {Text.Invariant(network.Count(ParameterRole.Tuned))},");
         code.Line("    HeadParameters = HeadParameters,");
         code.Line($"    Macs = {Text.Invariant(network.Macs)},");

@@ -53,6 +53,16 @@ public sealed class Network
     /// <summary>Elements of the parameters of some roles.</summary>
     public long Count(params ParameterRole[] roles) => this.Parameters.Where(p => roles.Contains(p.Role)).Sum(p => p.Shape.Elements);
 
+    /// <summary>Tuned share, head included, of all parameters (VPT's convention, METHOD §2).</summary>
+    public double TunedShare
+    {
+        get
+        {
+            var tuned = this.Count(ParameterRole.Tuned, ParameterRole.Head);
+            return tuned / (double)(this.Count(ParameterRole.Frozen) + tuned);
+        }
+    }
+
     /// <summary>The network of a spec at given operators per layer: all candidates, a policy's choices, or none.</summary>
     /// <exception cref="ShapeException">The spec's sizes do not fit each other.</exception>
     public static Network Build(SpecDocument spec, EquatableArray<LayerSpec> layers)

@@ -23,8 +23,8 @@ public sealed record SpecDocument
     /// <summary>How the head starts.</summary>
     public HeadInit Head { get; init; } = HeadInit.Linear;
 
-    /// <summary>What is tuned besides the operators: the head alone, or every parameter (pretraining, full fine-tuning).</summary>
-    public TuneScope Tune { get; init; } = TuneScope.Prompts;
+    /// <summary>What is tuned besides operators and head.</summary>
+    public TuneSpec Tune { get; init; }
 
     /// <summary>The prompts of every layer.</summary>
     public PromptSpec Prompts { get; init; } = new();
@@ -95,8 +95,31 @@ public enum TuneScope
     /// <summary>Nothing: the backbone is frozen.</summary>
     Prompts,
 
+    /// <summary>Every parameter of the backbone whose name contains "bias": BitFit, the norms' and the patch projection's included (METHOD §2.1).</summary>
+    Bias,
+
+    /// <summary>The last blocks and the final norm: partial-k.</summary>
+    Last,
+
     /// <summary>The whole backbone: full fine-tuning, or pretraining.</summary>
     All,
+}
+
+/// <summary>What of the backbone is tuned.</summary>
+/// <param name="Scope">The rule.</param>
+/// <param name="Blocks">How many blocks <see cref="TuneScope.Last"/> means.</param>
+public readonly record struct TuneSpec(TuneScope Scope, int Blocks = 0)
+{
+    /// <summary>Whether a parameter of the backbone is tuned.</summary>
+    /// <param name="parameter">Its name, timm's.</param>
+    /// <param name="fromEnd">Blocks from its own to the last, which is 1; 0 for the final norm, null before the blocks.</param>
+    public bool Includes(string parameter, int? fromEnd) => this.Scope switch
+    {
+        TuneScope.All => true,
+        TuneScope.Bias => parameter.Contains("bias"),
+        TuneScope.Last => fromEnd <= this.Blocks,
+        _ => false,
+    };
 }
 
 /// <summary>The frozen network. Sizes in pixels and channels.</summary>

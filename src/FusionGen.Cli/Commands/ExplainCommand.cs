@@ -122,7 +122,7 @@ internal sealed class ExplainCommand : ToolCommand
         if (networks.Model is { } model)
             Add($"found policy{(policy!.SpecHash == SpecHash.Of(spec) ? "" : " (of an earlier spec)")}", model);
         terminal.Table(table);
-        terminal.Line($"backbone: {Numbers.Text(networks.BackboneParameters)} parameters{(spec.Tune == TuneScope.All ? ", all of them tuned" : "")}; batch {networks.Batch}{(spec.Budget.Tuned > 0 ? $"; budget {Numbers.Percent(spec.Budget.Tuned)} tuned" : "")}{(spec.Budget.Memory > 0 ? $", {Numbers.Bytes(spec.Budget.Memory)}" : "")}");
+        terminal.Line($"backbone: {Numbers.Text(networks.BackboneParameters)} parameters{spec.Tune.Scope switch { TuneScope.All => ", all of them tuned", TuneScope.Bias => ", every bias tuned", TuneScope.Last => $", the last {spec.Tune.Blocks} blocks and the final norm tuned", _ => "" }}; batch {networks.Batch}{(spec.Budget.Tuned > 0 ? $"; budget {Numbers.Percent(spec.Budget.Tuned)} tuned" : "")}{(spec.Budget.Memory > 0 ? $", {Numbers.Bytes(spec.Budget.Memory)}" : "")}");
 
         void Add(string label, Network network)
         {
@@ -131,7 +131,7 @@ internal sealed class ExplainCommand : ToolCommand
                 label,
                 Numbers.Text(network.Count(ParameterRole.Tuned)),
                 Numbers.Text(network.Count(ParameterRole.Head)),
-                Numbers.Percent(networks.TunedShare(network)),
+                Numbers.Percent(network.TunedShare),
                 Numbers.Text(network.Macs),
                 Numbers.Percent(network.Macs / (double)networks.Backbone.Macs),
                 Numbers.Bytes(network.ActivationBytes),

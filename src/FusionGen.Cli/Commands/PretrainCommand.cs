@@ -54,7 +54,7 @@ internal sealed class PretrainCommand : ToolCommand
     {
         var terminal = invocation.Terminal;
         var file = SpecFile.Load(invocation.Get(this.spec), invocation.Get(this.overrides), terminal);
-        if (file.Document.Tune != TuneScope.All)
+        if (file.Document.Tune.Scope != TuneScope.All)
             throw new FusionException($"{file.Path}: pretraining needs a spec with 'tune: all'", ExitCode.Spec);
         if (file.Document.Classes < FractalImages.FewestClasses || file.Document.Backbone.Image < FractalImages.SmallestSize)
             throw new FusionException($"{file.Path}: pretraining draws images of at least {FractalImages.FewestClasses} classes (kinds, columns, rows and directions) and {FractalImages.SmallestSize} pixels a side", ExitCode.Spec);

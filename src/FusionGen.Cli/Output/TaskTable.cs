@@ -62,7 +62,7 @@ internal static class TaskTable
                 setting?.Value(task).ToString(CultureInfo.InvariantCulture) ?? "",
                 network.Count(ParameterRole.Tuned),
                 network.Count(ParameterRole.Head),
-                networks.TunedShare(network));
+                network.TunedShare);
         }
     }
 }

@@ -27,8 +27,11 @@ public sealed record NetworkPlan
     /// <summary>Classes of the head.</summary>
     public required int Classes { get; init; }
 
-    /// <summary>Parameters of the frozen backbone.</summary>
+    /// <summary>Parameters of the backbone.</summary>
     public required long BackboneParameters { get; init; }
+
+    /// <summary>Parameters that stay as they are.</summary>
+    public required long FrozenParameters { get; init; }
 
     /// <summary>Tuned parameters without the head.</summary>
     public required long TunedParameters { get; init; }
@@ -54,7 +57,7 @@ public sealed record NetworkPlan
     /// <summary>Weights file of the backbone, relative to the spec; empty for none.</summary>
     public string Weights { get; init; } = "";
 
-    /// <summary>Tuned share, head included, of backbone plus tuned (VPT's convention).</summary>
+    /// <summary>Tuned share, head included, of all parameters (VPT's convention).</summary>
     public double TunedShare => (this.TunedParameters + this.HeadParameters) /
-        (double)(this.BackboneParameters + this.TunedParameters + this.HeadParameters);
+        (double)(this.FrozenParameters + this.TunedParameters + this.HeadParameters);
 }

@@ -31,6 +31,13 @@ public class DifferentiationTests
     [Test]
     public void OfEveryParameterWhereEverythingIsTuned() => Check(TinySpecs.Vit("", more: "tune: all\n"));
 
+    [TestCase("bias")]
+    [TestCase("{ last: 1 }")]
+    public void OfThePartThatIsTuned(string tune) => Check(TinySpecs.Vit("", more: $"tune: {tune}\n"));
+
+    [Test]
+    public void OfTheBiasesOfASwin() => Check(TinySpecs.Swin("", more: "tune: bias\n"));
+
     [Test]
     public void OfEveryParameterOfASwin() => Check(TinySpecs.Swin("", more: "tune: all\n"));
 

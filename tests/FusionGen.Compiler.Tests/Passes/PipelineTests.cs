@@ -8,6 +8,7 @@ namespace FusionGen.Compiler.Tests.Passes;
 public class PipelineTests
 {
     private const string All = "add, affine, concat, cross, prefix, deep, none";
+    private const string Sites = "add, prefix, lora, some, ssf, adapter, quick, vector, modulate";
 
     private static IEnumerable<TestCaseData> Specs()
     {
@@ -15,6 +16,13 @@ public class PipelineTests
         yield return new TestCaseData(TinySpecs.Vit(All, "mean")).SetName("vit, mean");
         yield return new TestCaseData(TinySpecs.Vit("")).SetName("vit, plain");
         yield return new TestCaseData(TinySpecs.Vit("", more: "tune: all\n")).SetName("vit, tuned");
+        yield return new TestCaseData(TinySpecs.Vit("", more: "tune: bias\n")).SetName("vit, biases");
+        yield return new TestCaseData(TinySpecs.Vit("", more: "tune: { last: 1 }\n")).SetName("vit, last block");
+        yield return new TestCaseData(TinySpecs.Vit(Sites)).SetName("vit, sites");
+        yield return new TestCaseData(TinySpecs.Vit(Sites, "mean")).SetName("vit, sites, mean");
+        yield return new TestCaseData(TinySpecs.Vit("lora")).SetName("vit, lora");
+        yield return new TestCaseData(TinySpecs.Vit("ssf")).SetName("vit, ssf");
+        yield return new TestCaseData(TinySpecs.Swin(Sites)).SetName("swin, sites");
         yield return new TestCaseData(TinySpecs.Swin(All)).SetName("swin");
     }
 

@@ -36,6 +36,8 @@ internal sealed class HashTests
     [TestCase("0..9", "1..9")]
     [TestCase("head: zero", "head: vpt")]
     [TestCase("tune: prompts", "tune: all")]
+    [TestCase("tune: prompts", "tune: bias")]
+    [TestCase("tune: prompts", "tune: { last: 1 }")]
     [TestCase("model: Sprites", "model: Other")]
     public void The_hash_knows_whatever_changes_the_network(string old, string replacement)
     {

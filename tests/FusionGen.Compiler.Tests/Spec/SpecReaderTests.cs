@@ -12,7 +12,7 @@ internal sealed class SpecReaderTests
         Assert.Multiple(() =>
         {
             Assert.That((spec.Model, spec.Namespace, spec.Doc, spec.Data, spec.Classes), Is.EqualTo(("Sprites", "FusionGen.Demo", "Where is the sprite?", "sprites:location", 16)));
-            Assert.That((spec.Head, spec.Tune), Is.EqualTo((HeadInit.Zero, TuneScope.Prompts)));
+            Assert.That((spec.Head, spec.Tune), Is.EqualTo((HeadInit.Zero, new TuneSpec(TuneScope.Prompts))));
             Assert.That(spec.Backbone, Is.EqualTo(new BackboneSpec
             {
                 Family = "vit", Image = 64, Patch = 8, Width = 192, Depth = 12, Heads = 3, Mlp = 768, Pool = Pooling.Cls, Weights = "weights/small.safetensors",

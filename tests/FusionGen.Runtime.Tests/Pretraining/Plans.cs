@@ -14,6 +14,7 @@ internal static class Plans
         Depth = depth,
         Classes = classes,
         BackboneParameters = 0,
+        FrozenParameters = 0,
         TunedParameters = 0,
         HeadParameters = 0,
         Macs = 0,

@@ -43,6 +43,7 @@ internal static class Toy
         Depth = 3,
         Classes = Classes,
         BackboneParameters = 48,
+        FrozenParameters = 48,
         TunedParameters = 64,
         HeadParameters = 15,
         Macs = 1,
