@@ -19,15 +19,17 @@ internal sealed class ParityTests
             "pfd_add_all", "pfd_affine_all", "pfd_concat_all", "pfd_concat_top4", "pfd_cross_all", "pfd_hybrid", "pfd_hybrid_unshared",
             "pfd_mixed_t5", "pfd_mixed_t03", "pfd_mixed_unshared", "pfd_mixed_init", "pfd_mixed_avgpool", "pfd_swin", "pfd_swin_hybrid",
         ]),
+        ("noah", ["lora_noah", "lora_noah_sliced", "noah_adapter"]),
+        ("ssf", ["ssf"]),
         ("timm", ["vit_timm", "vit_timm_avg", "vit_npz", "swin_timm"]),
-        ("vpt", ["vpt_deep", "vpt_deep_train5"]),
+        ("vpt", ["vpt_deep", "vpt_deep_train5", "adapter_pfeiffer", "bitfit", "linear", "partial1", "full"]),
     ];
 
     [Test]
-    public void Published_numbers_are_reproduced([ValueSource(nameof(Cases))] string name, [Values("float32", "float64")] string dtype)
+    public void Published_numbers_are_reproduced([ValueSource(nameof(Cases))] string name, [Values("eager float32", "eager float64", "static float32")] string how)
     {
         var layout = Known.First(known => known.Cases.Contains(name)).Layout;
-        var result = CommandLine.Run("parity", "--reference", CommandLine.Golden(name), "--layout", layout, "--dtype", dtype);
+        var result = CommandLine.Run("parity", "--reference", CommandLine.Golden(name), "--layout", layout, "--engine", how.Split(' ')[0], "--dtype", how.Split(' ')[1]);
         Assert.That(result.Code, Is.Zero, result.Errors + result.Output);
         Assert.That(result.Output, Does.Contain("logits").And.Contain("quantities within tolerance"));
     }

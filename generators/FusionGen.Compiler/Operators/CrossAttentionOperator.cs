@@ -21,6 +21,7 @@ public sealed class CrossAttentionOperator : FusionOperator
         Reduction,
         new("heads", OptionType.Integer, double.NaN, 1, 1024, Nullable: true, "Attention heads; null for the backbone's."),
         Share,
+        OptionSchema.One("output", ["official", "zero"], "How the output projection starts: as a linear layer does, or at zero, so that the operator starts at the identity."),
     ];
 
     /// <inheritdoc/>
@@ -42,7 +43,7 @@ public sealed class CrossAttentionOperator : FusionOperator
         var query = context.Weight("query.weight", Init.Linear(width), hidden, width);
         var keys = PerHead(graph.Linear(site.Prompts, context.Weight("key.weight", Init.Linear(width), hidden, width)), heads, head);
         var values = PerHead(graph.Linear(site.Prompts, context.Weight("value.weight", Init.Linear(width), hidden, width)), heads, head);
-        var output = context.Weight("output.weight", Init.Linear(hidden), width, hidden);
+        var output = context.Weight("output.weight", context.Has("output", "zero") ? Init.Zero : Init.Linear(hidden), width, hidden);
 
         // (heads·P, hidden), block-diagonal: row (h, p) holds key p of head h in that head's columns.
         var keyBlocks = graph.BlockDiagonal(graph.Scale(keys, 1 / Math.Sqrt(head))).Named("keys");

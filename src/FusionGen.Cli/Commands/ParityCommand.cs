@@ -3,6 +3,7 @@ using System.Globalization;
 using FusionGen.Cli.Compilation;
 using FusionGen.Cli.Output;
 using FusionGen.Cli.Parity;
+using FusionGen.Static;
 using static TorchSharp.torch;
 
 namespace FusionGen.Cli.Commands;
@@ -15,6 +16,7 @@ internal sealed class ParityCommand : ToolCommand
     private readonly Option<string> reference;
     private readonly Option<string?> layout;
     private readonly Option<string> dtype;
+    private readonly Option<string> engine;
     private readonly Option<string?> weights;
 
     public ParityCommand()
@@ -24,6 +26,7 @@ internal sealed class ParityCommand : ToolCommand
             "Every parameter on either side must find its counterpart. Exit code 0 within tolerance, 4 otherwise.",
             "fusiongen parity --spec auto --reference tests/goldens/pfd_hybrid.safetensors --layout pfd",
             "fusiongen parity --spec auto --reference tests/goldens/vpt_deep.safetensors --layout vpt --dtype float64",
+            "fusiongen parity --reference tests/goldens/ssf.safetensors --layout ssf --engine static",
             "fusiongen parity --reference tests/goldens/vit_npz.safetensors --layout timm --weights tests/goldens/vit_npz_bigvision.npz",
             "fusiongen parity --spec my.fusion.yaml --policy my.policy.yaml --reference my-case.safetensors --layout timm")
     {
@@ -34,6 +37,8 @@ internal sealed class ParityCommand : ToolCommand
         this.layout.AcceptOnlyFromAmong([.. ReferenceLayout.All.Keys]);
         this.dtype = this.Takes(new Option<string>("--dtype") { Description = "Type of our parameters and activations.", HelpName = "float32|float64", DefaultValueFactory = _ => "float32" });
         this.dtype.AcceptOnlyFromAmong("float32", "float64");
+        this.engine = this.Takes(new Option<string>("--engine") { Description = "Who computes: the eager modules on libtorch, or the static program, which is in float32.", HelpName = "eager|static", DefaultValueFactory = _ => "eager" });
+        this.engine.AcceptOnlyFromAmong("eager", "static");
         this.weights = this.Takes(new Option<string?>("--weights") { Description = "A file to take the backbone from instead of the case's state, in any format that import-weights reads; the npz that the case names if not given.", HelpName = "file" });
     }
 
@@ -62,7 +67,10 @@ internal sealed class ParityCommand : ToolCommand
         var layout = invocation.Get(this.layout) ?? throw new FusionException($"--layout: say whose parameter names the case has: {string.Join(", ", ReferenceLayout.All.Keys)}", ExitCode.Spec);
         ParityCheck.Require(reference);
         var compiled = this.Compile(invocation, reference, layout, terminal);
-        return ParityCheck.Run(reference, layout, compiled, invocation.Get(this.dtype) == "float64" ? ScalarType.Float64 : ScalarType.Float32, invocation.Get(this.weights));
+        var (engine, dtype) = (invocation.Get(this.engine) == "static" ? Engine.Static : Engine.Eager, invocation.Get(this.dtype) == "float64" ? ScalarType.Float64 : ScalarType.Float32);
+        if (engine == Engine.Static && dtype == ScalarType.Float64)
+            throw new FusionException("--dtype: the static program is in float32; float64 is for the eager modules", ExitCode.Spec);
+        return ParityCheck.Run(reference, layout, compiled, dtype, engine, invocation.Get(this.weights));
     }
 
     private CompiledSpec Compile(Invocation invocation, ReferenceCase reference, string layout, Terminal terminal)

@@ -1,4 +1,6 @@
 using FusionGen.Cli.Compilation;
+using FusionGen.Static;
+using FusionGen.Training;
 using FusionGen.Weights;
 using static TorchSharp.torch;
 
@@ -55,7 +57,6 @@ internal static class ParityCheck
     /// <summary>Against the reference's float32 gradients, relative to the largest entry of each.</summary>
     private const double GradientSingle = 1e-4;
     private const double GradientDouble = 3e-5;
-    private const double GradientFloor = 1e-7;
 
     /// <summary>A gradient that the reference's own float32 knows worse than that is allowed this multiple of its noise.</summary>
     private const double Noise = 8;
@@ -73,12 +74,14 @@ internal static class ParityCheck
     /// <param name="layoutName">Whose names it has.</param>
     /// <param name="compiled">Our network.</param>
     /// <param name="dtype">Its type.</param>
+    /// <param name="engine">Who computes.</param>
     /// <param name="weights">A file to take the backbone from instead of the case's state; null for the one that the case names, or for none.</param>
     /// <exception cref="FusionException">The reference does not map totally onto the network.</exception>
-    public static ParityResult Run(ReferenceCase reference, string layoutName, CompiledSpec compiled, ScalarType dtype, string? weights)
+    public static ParityResult Run(ReferenceCase reference, string layoutName, CompiledSpec compiled, ScalarType dtype, Engine engine, string? weights)
     {
         var layout = ReferenceLayout.All[layoutName](reference, compiled.Spec, compiled.Policy);
         using var network = Create(reference, compiled, dtype);
+        network.Engine = engine;
         var map = ParameterMap.Of(reference, layout, network);
         map.Load(reference, network);
         var notes = map.Ignored.Select(ignored => $"{ignored.Name}: {ignored.Reason}").ToList();
@@ -91,8 +94,15 @@ internal static class ParityCheck
         }
         var differences = IsTraining(reference)
             ? ParityTrajectory.Run(reference, network, map, dtype)
-            : Forward(reference, network, map, dtype, notes);
+            : Forward(reference, layout, network, map, dtype, notes);
         return new ParityResult(differences, notes);
+    }
+
+    /// <summary>A step of the network by the engine it is set to.</summary>
+    internal static NetworkStep Step(FusionNetwork network, Tensor images, Tensor labels)
+    {
+        var step = NetworkStep.Of(network, new Batch(images, labels));
+        return step.IsStatic == (network.Engine == Engine.Static) ? step : throw new FusionException($"{network.Plan.Model}: the static engine does not train it", ExitCode.Internal);
     }
 
     private static bool IsTraining(ReferenceCase reference) => reference.Numbers("lr_per_step").Count > 0;
@@ -108,23 +118,29 @@ internal static class ParityCheck
         return supernet;
     }
 
-    private static List<Difference> Forward(ReferenceCase reference, FusionNetwork network, ParameterMap map, ScalarType dtype, List<string> notes)
+    private static List<Difference> Forward(ReferenceCase reference, ReferenceLayout layout, FusionNetwork network, ParameterMap map, ScalarType dtype, List<string> notes)
     {
         using var scope = NewDisposeScope();
         var isDouble = dtype == ScalarType.Float64;
-        var logits = network.forward(reference.Read("input/images").to(dtype));
-        var loss = nn.functional.cross_entropy(logits, reference.Read("input/labels"));
+        var images = reference.Read("input/images").to(dtype);
+        var step = Step(network, images, reference.Read("input/labels"));
+        var logits = reference.Read("output/logits_f64");
         var differences = new List<Difference>
         {
-            Difference.Of("logits", [(logits, reference.Read("output/logits_f64"))], _ => isDouble ? LogitsDouble : LogitsSingle),
-            Difference.Of("loss", [(loss, reference.Read("output/loss_f64"))], _ => isDouble ? LogitsDouble : LossSingle),
+            Difference.Of("logits", [(step.Logits, logits)], _ => isDouble ? LogitsDouble : LogitsSingle),
+            Difference.Of("loss", [(step.Loss, reference.Read("output/loss_f64"))], _ => isDouble ? LogitsDouble : LossSingle),
         };
-        loss.backward();
+        // Predictions are another static program, with passes of its own.
+        if (step.IsStatic)
+        {
+            using var guard = no_grad();
+            differences.Add(Difference.Of("predicted logits", [(network.forward(images), logits)], _ => LogitsSingle));
+        }
         var (noisy, noise) = reference.GradientNoise();
         foreach (var name in reference.Gradients)
         {
             var relative = Math.Max(isDouble ? GradientDouble : GradientSingle, name == noisy ? Noise * noise : 0);
-            differences.Add(Difference.Of($"∂ {name}", Gradients(reference, network, map, name), largest => (relative * largest) + GradientFloor));
+            differences.Add(Difference.Of($"∂ {name}", Gradients(reference, network, step, map, name), largest => (relative * largest) + layout.GradientFloor(name)));
         }
         var known = reference.Gradients.ToHashSet(StringComparer.Ordinal);
         notes.AddRange(map.Placements.Where(placement => !known.Contains(placement.Reference) && network.Specs[network.IndexOf(placement.Parameter)].Role != TensorRole.Frozen)
@@ -132,14 +148,14 @@ internal static class ParityCheck
         return differences;
     }
 
-    private static List<(Tensor Ours, Tensor Reference)> Gradients(ReferenceCase reference, FusionNetwork network, ParameterMap map, string name)
+    private static List<(Tensor Ours, Tensor Reference)> Gradients(ReferenceCase reference, FusionNetwork network, NetworkStep step, ParameterMap map, string name)
     {
         var whole = reference.ReadGradient(name);
         return [.. map.Placements.Where(placement => placement.Reference == name).Select(placement =>
         {
             var wanted = placement.OfReference(whole);
-            var gradient = network[placement.Parameter].grad
-                ?? throw new FusionException($"the reference has a gradient of '{name}', but {network.Plan.Model} freezes '{placement.Parameter}'; set 'tune: all'", ExitCode.Data);
+            var gradient = step.Gradient(placement.Parameter)
+                ?? throw new FusionException($"the reference has a gradient of '{name}', but {network.Plan.Model} freezes '{placement.Parameter}'; see the spec's 'tune'", ExitCode.Data);
             return (placement.OfParameter(gradient, wanted.shape[0]), wanted);
         })];
     }

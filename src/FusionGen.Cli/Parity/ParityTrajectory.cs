@@ -28,11 +28,10 @@ internal static class ParityTrajectory
         {
             using var scope = NewDisposeScope();
             optimizer.LearningRate = rates[step];
-            var logits = network.forward(reference.Read($"input/train_images_{step}").to(dtype));
-            var loss = nn.functional.cross_entropy(logits, reference.Read($"input/train_labels_{step}"));
-            optimizer.Step(autograd.grad([loss], tuned.Select(name => (Tensor)network[name]).ToList()).ToList());
-            Compare("train_logits", [(logits, Read("train_logits"))]);
-            Compare("train_loss", [(loss, Read("train_loss"))]);
+            var found = ParityCheck.Step(network, reference.Read($"input/train_images_{step}").to(dtype), reference.Read($"input/train_labels_{step}"));
+            optimizer.Step([.. tuned.Select(name => found.Gradient(name)!)]);
+            Compare("train_logits", [(found.Logits, Read("train_logits"))]);
+            Compare("train_loss", [(found.Loss, Read("train_loss"))]);
             foreach (var group in map.Placements.Where(placement => network.Specs[network.IndexOf(placement.Parameter)].IsTuned).GroupBy(placement => placement.Reference))
             {
                 var whole = Read($"after/{group.Key}");

@@ -12,7 +12,9 @@ internal abstract class ReferenceLayout
     public static IReadOnlyDictionary<string, Func<ReferenceCase, SpecDocument, PolicyDocument?, ReferenceLayout>> All { get; } =
         new Dictionary<string, Func<ReferenceCase, SpecDocument, PolicyDocument?, ReferenceLayout>>(StringComparer.Ordinal)
         {
+            ["noah"] = (_, _, _) => new NoahLayout(),
             ["pfd"] = (reference, spec, policy) => new PfdLayout(reference, spec, policy),
+            ["ssf"] = (_, _, _) => new SsfLayout(),
             ["timm"] = (_, _, _) => new TimmLayout(),
             ["vpt"] = (_, spec, _) => new VptLayout(spec),
         };
@@ -23,10 +25,15 @@ internal abstract class ReferenceLayout
     /// <summary>Why a tensor of the state has no place; null where it should have one.</summary>
     public virtual string? Ignores(string name) => null;
 
+    /// <summary>How far a gradient of the reference may be off however small it is.</summary>
+    public virtual double GradientFloor(string name) => 1e-7;
+
     /// <summary>The spec a case stands for, as text.</summary>
     public static string SpecOf(ReferenceCase reference, string layout) => layout switch
     {
+        "noah" => NoahLayout.Spec(reference),
         "pfd" => PfdLayout.Spec(reference),
+        "ssf" => SsfLayout.Spec(reference),
         "timm" => TimmLayout.Spec(reference),
         _ => VptLayout.Spec(reference),
     };
@@ -35,8 +42,8 @@ internal abstract class ReferenceLayout
     public static PolicyDocument? PolicyOf(ReferenceCase reference, string layout, SpecDocument spec) => layout switch
     {
         "pfd" => PfdLayout.Policy(reference, spec),
-        "vpt" => new PolicyDocument(spec.Model, SpecHash.Of(spec), spec.Layers.Select(layer => layer.Candidates.Count == 0 ? "" : layer.Candidates[0]).ToEquatableArray()),
-        _ => null,
+        _ when !spec.HasOperators => null,
+        _ => new PolicyDocument(spec.Model, SpecHash.Of(spec), spec.Layers.Select(layer => layer.Candidates.Count == 0 ? "" : layer.Candidates[0]).ToEquatableArray()),
     };
 
     /// <summary>The head of every derived spec: names, backbone and classes.</summary>
