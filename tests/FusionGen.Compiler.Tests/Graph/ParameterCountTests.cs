@@ -11,7 +11,7 @@ internal sealed class ParameterCountTests
     [TestCase("kind: prefix", 92_160)]
     [TestCase("kind: add", 92_160)]
     [TestCase("kind: affine", 92_160 + 591_744)]
-    [TestCase("kind: affine, share: false, reduction: 64", 92_160 + (12 * 37_656))]
+    [TestCase("kind: affine, share: false, reduction: 64", 92_160 + (12 * 38_424))]
     [TestCase("kind: concat", 92_160 + 40_779)]
     [TestCase("kind: cross-attention", 92_160 + 589_824)]
     [TestCase("kind: cross-attention, share: false, reduction: 64, output: zero", 92_160 + 442_368)]

@@ -125,14 +125,17 @@ internal sealed class OperatorsSchema(IReadOnlyList<OperatorKind> kinds) : Schem
     private static Key<OperatorSpec> Option(OptionSchema option) => option.Type switch
     {
         OptionType.Flag => new Key<OperatorSpec, bool>(option.Name, option.Doc, new FlagSchema(), o => o.Flag(option.Name), (o, v) => With(o, option.Name, v ? 1 : 0)),
-        OptionType.Word => new Key<OperatorSpec, string>(option.Name, option.Doc, Word(option), o => option.WordsOf(o.Number(option.Name)).First(), (o, v) => With(o, option.Name, option.NumberOf([v]))),
+        OptionType.Word => new Key<OperatorSpec, string>(option.Name, option.Doc, Word(option), o => option.WordsOf(o.Number(option.Name)).First(), (o, v) => With(o, option.Name, option.NumberOf([v])), present: o => IsSet(o, option)),
         OptionType.Words => new Key<OperatorSpec, EquatableArray<string>>(option.Name, option.Doc,
             new ListSchema<string>($"a list of {Words.Comma(option.Words)}", Word(option), option.Words[0], 1),
-            o => option.WordsOf(o.Number(option.Name)).ToEquatableArray(), (o, v) => With(o, option.Name, option.NumberOf(v))),
+            o => option.WordsOf(o.Number(option.Name)).ToEquatableArray(), (o, v) => With(o, option.Name, option.NumberOf(v)), present: o => IsSet(o, option)),
         _ => new Key<OperatorSpec, double>(option.Name, option.Doc,
             new NumberSchema(option.Type == OptionType.Integer, option.Minimum, option.Maximum, nullable: option.Nullable),
             o => o.Number(option.Name), (o, v) => With(o, option.Name, v)),
     };
+
+    // Words at their defaults stay out of the canonical text: a kind may gain an option without a new hash for every spec that names it.
+    private static bool IsSet(OperatorSpec one, OptionSchema option) => one.Number(option.Name) != option.Default;
 
     private static ChoiceSchema<string> Word(OptionSchema option) => new(option.Name, [.. option.Words.Select(word => (word, word))]);
 
