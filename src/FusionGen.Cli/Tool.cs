@@ -72,6 +72,7 @@ internal static class Tool
         new SearchCommand(),
         new TrainCommand(),
         new RunCommand(),
+        new CompareCommand(),
         new EvalCommand(),
         new PredictCommand(),
         new ReportCommand(),

@@ -11,11 +11,28 @@ internal static class CommandLine
     /// <summary>Runs it as a pipe would see it.</summary>
     public static Result Run(params string[] arguments) => Run(default, arguments);
 
+    /// <summary>Runs it and cancels when a line of its error output says so.</summary>
+    public static Result RunUntil(string text, params string[] arguments)
+    {
+        using var cancellation = new CancellationTokenSource();
+        using var errors = new Watcher(line =>
+        {
+            if (line.Contains(text, StringComparison.Ordinal))
+                cancellation.Cancel();
+        });
+        return Run(errors, arguments, cancellation.Token);
+    }
+
     /// <summary>Runs it as a pipe would see it, until cancelled.</summary>
     public static Result Run(CancellationToken cancellation, params string[] arguments)
     {
-        using var output = new StringWriter();
         using var errors = new StringWriter();
+        return Run(errors, arguments, cancellation);
+    }
+
+    private static Result Run(StringWriter errors, string[] arguments, CancellationToken cancellation)
+    {
+        using var output = new StringWriter();
         var code = Tool.Run(arguments, new Terminal(output, errors), cancellation);
         if (!LibTorch.IsPresent && errors.ToString().Contains("libtorch-dev", StringComparison.Ordinal))
             throw new IgnoreException(errors.ToString());
@@ -24,4 +41,13 @@ internal static class CommandLine
 
     /// <summary>A file of the shared goldens.</summary>
     public static string Golden(string name) => Path.Combine(TestContext.CurrentContext.TestDirectory, "goldens", $"{name}.safetensors");
+
+    private sealed class Watcher(Action<string> see) : StringWriter
+    {
+        public override void WriteLine(string? value)
+        {
+            base.WriteLine(value);
+            see(value ?? "");
+        }
+    }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using FusionGen.Weights;
 
 namespace FusionGen.Cli.Tests;
@@ -23,6 +24,79 @@ internal sealed class RunTests
             Assert.That(File.ReadAllText(project.At("tiny.policy.yaml")), Is.EqualTo(File.ReadAllText(Path.Combine(run, "policy.yaml"))));
             Assert.That(File.ReadAllText(Path.Combine(run, "report.html")), Does.Contain("<svg").And.Contain("top1 of linear probe"));
             Assert.That(CommandLine.Run("check", project.Spec).Errors, Is.Empty);
+        });
+    }
+
+    /// <summary>Every control under two seeds, stopped in the search, in a control, between the layers of a perturbation and before a probe: the table of a run that was not.</summary>
+    [Test]
+    public void A_run_with_all_controls_continues_wherever_it_was_stopped()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        string[] command = ["run", project.Spec, "--weights", "none", "--threads", "1", "--seeds", "0,1", "--controls", "--out"];
+        var whole = CommandLine.Run([.. command, project.At("whole")]);
+        Assert.That(whole.Code, Is.Zero, whole.Errors);
+        foreach (var place in new[] { "part 1 of", "random policies: ", "perturb 1/2: ", "part 10 of", "search at cost 0", "part 20 of" })
+        {
+            var stopped = CommandLine.RunUntil(place, [.. command, project.At("parts")]);
+            Assert.That(stopped.Code, Is.EqualTo((int)ExitCode.Checkpointed), $"{place}: {stopped.Errors}");
+        }
+        var rest = CommandLine.Run([.. command, project.At("parts")]);
+        Assert.That(rest.Code, Is.Zero, rest.Errors);
+        var (expected, actual) = (Table(project.At("whole")), Table(project.At("parts")));
+        Assert.Multiple(() =>
+        {
+            Assert.That(actual, Is.EqualTo(expected));
+            Assert.That(expected.Skip(1).Select(row => row.Split('"')[1]).Distinct(), Is.EqualTo(new[]
+            {
+                "found policy", "add in all layers", "prefix in all layers", "cross in all layers", "random policies", "equal π perturbed", "search at cost 0", "no operators, head alone", "linear probe",
+            }));
+            Assert.That(expected, Has.Length.EqualTo(1 + (2 * 11)));
+            Assert.That(whole.Output, Does.Contain("random policies").And.Contain("±"));
+            Assert.That(whole.Errors, Does.Contain("part 22 of 22: seed 1, linear probe, about "));
+            Assert.That(File.ReadAllText(project.At("whole", "report.html")), Does.Contain("<svg").And.Contain("equal π perturbed"));
+            Assert.That(File.ReadAllText(project.At("whole", "summary.md")), Does.Contain("| found policy | "));
+            Assert.That(File.ReadAllText(project.At("whole", "seed-1", "report.html")), Does.Contain("top1 of random policies"));
+        });
+
+        // All but the seconds.
+        static string[] Table(string folder) => [.. File.ReadAllLines(Path.Combine(folder, "summary.csv")).Select(line => Regex.Replace(line, ",[0-9]+\\.[0-9],(?=[^,]*$)", ","))];
+    }
+
+    [Test]
+    public void An_operator_that_is_no_candidate_everywhere_has_no_control_and_that_is_said()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        File.WriteAllText(project.Spec, File.ReadAllText(project.Spec).Replace("- { at: 0..1, candidates: [add, prefix, cross] }", "- { at: 0, candidates: [add, prefix, cross] }\n  - { at: 1, candidates: [add, cross] }"));
+        var result = CommandLine.Run("run", project.Spec, "--weights", "none", "--controls", "single", "--out", project.At("run"));
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        Assert.That(result.Errors, Does.Contain("no control of prefix in all layers: it is no candidate of layer 1"));
+        Assert.That(result.Output, Does.Contain("add in all layers").And.Contain("cross in all layers").And.Not.Contain("prefix in all layers"));
+    }
+
+    [Test]
+    public void Specs_are_compared_in_the_order_given_and_the_comparison_continues()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        var (deep, bare) = (project.At("deep.fusion.yaml"), project.At("bare.fusion.yaml"));
+        File.WriteAllText(deep, File.ReadAllText(project.Spec).Replace("  add: { kind: add }\n", "").Replace("  cross: { kind: cross-attention, reduction: 4 }\n", "").Replace("[add, prefix, cross]", "[prefix]"));
+        var lines = File.ReadAllLines(project.Spec).ToList();
+        lines.RemoveRange(lines.IndexOf("operators:"), 6);
+        File.WriteAllLines(bare, lines);
+        string[] command = ["compare", deep, project.Spec, bare, "--weights", "none", "--threads", "1", "--seeds", "0,1", "--out"];
+        var stopped = CommandLine.RunUntil("part 5 of", [.. command, project.At("table")]);
+        Assert.That(stopped.Code, Is.EqualTo((int)ExitCode.Checkpointed), stopped.Errors);
+        var result = CommandLine.Run([.. command, project.At("table")]);
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        var rows = File.ReadAllLines(project.At("table", "summary.csv")).Skip(1).Select(line => string.Join(',', line.Split(',').Take(2))).ToList();
+        Assert.Multiple(() =>
+        {
+            Assert.That(rows, Is.EqualTo(new[] { "\"deep\",0", "\"tiny\",0", "\"bare\",0", "\"linear probe\",0", "\"deep\",1", "\"tiny\",1", "\"bare\",1", "\"linear probe\",1" }));
+            Assert.That(result.Errors, Does.Not.Contain("part 1 of").And.Contain("part 6 of 8").And.Contain(" left"));
+            Assert.That(result.Output.IndexOf("deep", StringComparison.Ordinal), Is.LessThan(result.Output.IndexOf("tiny", StringComparison.Ordinal)));
+            Assert.That(File.ReadAllText(project.At("table", "report.html")), Does.Contain("linear probe</td>").And.Contain("<svg"));
         });
     }
 

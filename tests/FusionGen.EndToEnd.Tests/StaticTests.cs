@@ -106,6 +106,30 @@ public sealed class StaticTests
         Compare((device, type) => compiled.CreateModel(device, type), spec, 5);
     }
 
+    /// <summary>A pass that starts at a layer gives the bits of a whole one, and does start there: the images may be gone.</summary>
+    [Test]
+    public void A_pass_may_start_at_any_layer([Values] bool swin, [Values(3, 19)] int size)
+    {
+        var spec = swin ? Specs.TinySwin() : Specs.Tiny(depth: 6);
+        using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
+        Randomize(network);
+        using var guard = no_grad();
+        using var images = VertexTests.Images(spec, size);
+        for (var layer = 0; layer < network.Layers.Count; layer++)
+        {
+            var run = network.FromLayer(layer);
+            var there = images.clone();
+            for (var candidate = 0; candidate < network.Layers[layer].Names.Count; candidate++)
+            {
+                using var mixture = network.Without(layer, candidate);
+                using var expected = network.Forward(images, mixture);
+                using var actual = run(there, mixture);
+                Assert.That(actual.bytes.SequenceEqual(expected.bytes), Is.True, $"layer {layer} without {candidate}");
+                there.fill_(double.NaN);
+            }
+        }
+    }
+
     [Test]
     public void Another_batch_afterwards_is_as_right_as_the_first()
     {

@@ -46,11 +46,28 @@ internal sealed class StaticCode
             code.Line("];");
             if (this.differentiation is null)
                 this.WriteReads(code);
+            if (this.IsStaged)
+                this.WriteEntries(code);
             this.WriteStage(code, Stage.Shared, "What depends on parameters only.");
             this.WriteStage(code, Stage.Forward, "From images to logits.");
             this.WriteStage(code, Stage.Backward, "From the logits' gradient to sums over images.");
             this.WriteStage(code, Stage.Finish, "From sums over images to gradients.");
         }
+    }
+
+    /// <summary>Whether a forward pass may start and end between two calls: a supernet's, whose layers are looked at one by one.</summary>
+    private bool IsStaged => this.isSupernet && this.differentiation is null;
+
+    /// <summary>Where the pass may start.</summary>
+    private void WriteEntries(CodeWriter code)
+    {
+        code.Line();
+        code.Line("/// <inheritdoc/>");
+        code.Line("public override IReadOnlyList<StaticEntry> Entries { get; } =");
+        code.Line("[");
+        foreach (var (layer, call, live) in this.plan.Layout.Entries())
+            code.Line($"    new StaticEntry({N(layer)}, {N(call)}, [{string.Join(", ", live.Select(block => $"new StaticPlace(StaticArena.Sample, {N(block.Offset)}, {N(block.Elements)})"))}]),");
+        code.Line("];");
     }
 
     /// <summary>Gradients of parameters, in the order of the table, and of mixtures.</summary>
@@ -142,10 +159,16 @@ internal sealed class StaticCode
         }
         code.Line();
         code.Doc(doc);
-        using (code.Block($"protected override void Run{stage}(in StaticFrame f)"))
+        var isStaged = stage == Stage.Forward && this.IsStaged;
+        using (code.Block($"protected override void Run{stage}(in StaticFrame f{(stage == Stage.Forward ? ", int from, int to" : "")})"))
         {
-            foreach (var (method, scope, numbers) in calls)
-                code.Line(method.Varying.Count == 0 ? $"{method.Name}(f);" : $"{method.Name}(f, [{string.Join(", ", method.Varying.Select(slot => N(numbers[slot])))}]);  // {scope}");
+            for (var i = 0; i < calls.Count; i++)
+            {
+                var (method, scope, numbers) = calls[i];
+                if (isStaged)
+                    code.Line($"if (from <= {N(i)} && {N(i)} < to)");
+                code.Line((isStaged ? "    " : "") + (method.Varying.Count == 0 ? $"{method.Name}(f);" : $"{method.Name}(f, [{string.Join(", ", method.Varying.Select(slot => N(numbers[slot])))}]);  // {scope}"));
+            }
         }
         foreach (var method in methods.Values)
         {

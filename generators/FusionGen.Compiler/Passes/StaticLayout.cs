@@ -101,6 +101,28 @@ public sealed class StaticLayout
 
     internal long SampleElements { get; }
 
+    /// <summary>
+    /// Where a forward pass may start for each layer with a mixture, and the memory of images that what follows needs: nothing before depends on the layer's π
+    /// (METHOD §6.2: masks at a layer leave what lies before it as it is).
+    /// </summary>
+    public IEnumerable<(int Layer, int Call, IReadOnlyList<StaticBlock> Live)> Entries()
+    {
+        var forward = this.calls.FindAll(call => call.Run.Stage == Stage.Forward);
+        var before = this.calls.FindAll(call => call.Run.Stage < Stage.Forward).Sum(call => call.Run.Instructions.Count);
+        var entered = new HashSet<int>();
+        for (var i = 0; i < forward.Count; i++)
+        {
+            if (forward[i].Section is { Mixture: >= 0 } section && entered.Add(section.Mixture))
+                yield return (section.Mixture, i, this.Live(before));
+            before += forward[i].Run.Instructions.Count;
+        }
+    }
+
+    /// <summary>Blocks of images that are written before an instruction and read by it or later.</summary>
+    private IReadOnlyList<StaticBlock> Live(int instruction) =>
+        [.. this.calls.SelectMany(call => call.Run.Blocks.Keys.Select(block => this.Block(block, call.Section))).Distinct()
+            .Where(block => block.Phase == Phase.Sample && block.First < instruction && block.Last >= instruction).OrderBy(block => block.Offset)];
+
     /// <summary>Where a place begins when a section stands in for the one that was planned.</summary>
     public long Offset(StaticPlace place, Section? section) => this.Block(place.Buffer!.Block, section).Offset + place.Buffer.Start + place.Start;
 

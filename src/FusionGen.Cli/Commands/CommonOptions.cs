@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using FusionGen.Data;
 using FusionGen.Static;
 using TorchSharp;
@@ -29,6 +30,21 @@ internal static class CommonOptions
 
     /// <summary>The seed.</summary>
     public static Option<long> Seed() => new("--seed") { Description = "Seed of everything random; the same seed gives the same bits on a CPU.", HelpName = "number", DefaultValueFactory = _ => 0 };
+
+    /// <summary>The seeds of runs that are compared.</summary>
+    public static Option<string?> Seeds() => new("--seeds", "--seed") { Description = "Seeds, one run for each; those of 'train.seeds', or 0, if not given.", HelpName = "0,1,2" };
+
+    /// <summary>Seeds as given, or as the spec has them.</summary>
+    /// <exception cref="FusionException">One is no whole number, or there is none.</exception>
+    public static IReadOnlyList<long> SeedsOf(string? text, TrainSettings train)
+    {
+        if (text is null)
+            return train.Seeds.Count > 0 ? [.. train.Seeds.Select(seed => (long)seed)] : [0];
+        var seeds = new List<long>();
+        foreach (var part in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+            seeds.Add(long.TryParse(part, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seed) ? seed : throw new FusionException($"--seeds: '{part}' is no whole number", ExitCode.Spec));
+        return seeds.Count > 0 ? [.. seeds.Distinct()] : throw new FusionException("--seeds: names no seed", ExitCode.Spec);
+    }
 
     /// <summary>Where to compute.</summary>
     public static Option<string> Device() => new("--device") { Description = "Where to compute: cpu, cuda or cuda:1.", HelpName = "device", DefaultValueFactory = _ => "cpu" };

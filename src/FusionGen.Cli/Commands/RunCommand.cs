@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text;
 using FusionGen.Checkpoints;
 using FusionGen.Cli.Compilation;
 using FusionGen.Cli.Output;
@@ -13,24 +12,24 @@ namespace FusionGen.Cli.Commands;
 /// <summary><c>fusiongen run</c>.</summary>
 internal sealed class RunCommand : ToolCommand
 {
-    private static readonly string[] KnownControls = ["linear", "single", "none"];
     private readonly ExperimentOptions experiment;
     private readonly Option<string?> folder;
     private readonly Option<string?> seeds;
-    private readonly Option<string> controls;
+    private readonly Option<string?> controls;
     private readonly Option<bool> write;
 
     public RunCommand()
         : base(
             "run",
             "The whole path: search, policy, rebuild, train, test, with controls on request, over several seeds; one table at the end.\n" +
-            "Ctrl-C saves, and the same command continues. Controls: linear (linear probe), single (every operator in all layers), none (head alone).",
+            "Ctrl-C saves, and the same command continues. Controls, all of them if none is named: linear (linear probe), single (every operator in all layers),\n" +
+            "random (three random policies), uniform (equal π, discretised by perturbation), free (a search that charges nothing), none (head alone).",
             "fusiongen run specs/sprites.fusion.yaml --controls linear",
-            "fusiongen run specs/cifar10.fusion.yaml --data folder:cifar10 --controls linear,single --seeds 0,1,2 --out runs/cifar10")
+            "fusiongen run specs/cifar10.fusion.yaml --data folder:cifar10 --controls --seeds 0,1,2 --out runs/cifar10")
     {
         this.experiment = new ExperimentOptions(this);
-        this.seeds = this.Takes(new Option<string?>("--seeds", "--seed") { Description = "Seeds, one run for each; those of 'train.seeds', or 0, if not given.", HelpName = "0,1,2" });
-        this.controls = this.Takes(new Option<string>("--controls") { Description = "What to compare with.", HelpName = "linear,single,none", DefaultValueFactory = _ => "" });
+        this.seeds = this.Takes(CommonOptions.Seeds());
+        this.controls = this.Takes(new Option<string?>("--controls") { Description = "What to compare with.", HelpName = string.Join(',', FusionRun.Controls), Arity = ArgumentArity.ZeroOrOne });
         this.folder = this.Takes(CommonOptions.Out("Run folder; with several seeds, a folder of run folders. runs/SPEC-SEED if not given."));
         this.write = this.Takes(new Option<bool>("--write-policy") { Description = "Write the policy of the seed with the best validation accuracy beside the spec." });
     }
@@ -38,78 +37,42 @@ internal sealed class RunCommand : ToolCommand
     public override ExitCode Run(Invocation invocation)
     {
         var (terminal, opened) = (invocation.Terminal, this.experiment.Open(invocation));
-        var (seeds, controls) = (Seeds(invocation.Get(this.seeds), opened.Spec.Document.Train), Controls(invocation.Get(this.controls)));
-        var rows = new Dictionary<string, List<Outcome>>(StringComparer.Ordinal);
-        foreach (var seed in seeds)
+        var (seeds, controls) = (CommonOptions.SeedsOf(invocation.Get(this.seeds), opened.Spec.Document.Train), this.ControlsOf(invocation));
+        var runs = seeds.Select(seed => (Seed: seed, Run: new FusionRun(opened, this.FolderOf(invocation, opened, seed, seeds.Count), seed))).ToList();
+        if (!Uniform.HasChoice(opened.Spec.Document))
+            throw new FusionException($"{opened.Spec.Path}: no layer has two candidates, so there is nothing to search; 'fusiongen compare' trains such a spec as it is", ExitCode.Spec);
+        var comparison = new Comparison([.. runs.SelectMany(run => run.Run.Control(controls).Prepend(run.Run.Main("found policy")))]);
+        var title = $"{opened.Spec.Document.Model} on {opened.Data.Name}: {opened.Data.Train.Count} training, {opened.Data.Val.Count} validation, {opened.Data.Test.Count} test images";
+        var together = seeds.Count > 1 ? invocation.Get(this.folder) : null;
+        comparison.Run(terminal, () =>
         {
-            var run = new FusionRun(opened, this.FolderOf(invocation, opened, seed, seeds.Count), seed);
-            var outcomes = new List<Outcome>();
-            foreach (var outcome in Outcomes(run, opened, controls))
-            {
-                outcomes.Add(outcome);
-                if (!rows.TryGetValue(outcome.Name, out var row))
-                    rows.Add(outcome.Name, row = []);
-                row.Add(outcome);
-                terminal.Note(string.Create(CultureInfo.InvariantCulture, $"seed {seed}, {outcome.Name}: {Numbers.Percent(outcome.Top1)}"));
-            }
-            run.Conclude(outcomes[0], outcomes.Skip(1));
-        }
-        var found = rows.Values.First();
-        terminal.Heading($"{opened.Spec.Document.Model} on {opened.Data.Name}: {opened.Data.Train.Count} training, {opened.Data.Val.Count} validation, {opened.Data.Test.Count} test images");
+            if (together is not null)
+                comparison.Write(together, title);
+        });
+        foreach (var (seed, run) in runs)
+            run.Conclude(comparison.Of(seed));
+        var found = comparison.Rows[0];
+        terminal.Heading(title);
         foreach (var (seed, outcome) in seeds.Zip(found))
             terminal.Line($"policy, seed {seed}: {string.Join(' ', outcome.Policy.Select(choice => choice.Length == 0 ? "-" : choice))}");
-        OutcomeTable.Write(terminal, [.. rows.Values]);
-        if (seeds.Count > 1 && invocation.Get(this.folder) is { } folder)
-            WriteTable(folder, seeds, rows.Values);
+        comparison.Write(terminal);
         if (invocation.Get(this.write))
             WritePolicy(terminal, opened, found.MaxBy(outcome => outcome.Validation)!);
         return ExitCode.Ok;
-    }
-
-    private static IEnumerable<Outcome> Outcomes(FusionRun run, Experiment opened, IReadOnlyList<string> controls)
-    {
-        var (policy, supernet) = run.Search();
-        using (supernet)
-            yield return run.Train(policy, opened.Spec.Document.Train.Continue ? supernet : null);
-        if (controls.Contains("single"))
-        {
-            foreach (var name in Uniform.Operators(opened.Spec.Document))
-                yield return run.Control(name);
-        }
-        if (controls.Contains("none"))
-            yield return run.Control("none");
-        if (controls.Contains("linear"))
-            yield return run.Probe();
     }
 
     private string FolderOf(Invocation invocation, Experiment opened, long seed, int count) => invocation.Get(this.folder) is not { } folder
         ? opened.DefaultFolder(seed)
         : count == 1 ? folder : Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"seed-{seed}"));
 
-    private static List<long> Seeds(string? text, TrainSettings train)
+    private IReadOnlyList<string> ControlsOf(Invocation invocation)
     {
-        if (text is null)
-            return train.Seeds.Count > 0 ? [.. train.Seeds.Select(seed => (long)seed)] : [0];
-        var seeds = new List<long>();
-        foreach (var part in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
-            seeds.Add(long.TryParse(part, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seed) ? seed : throw new FusionException($"--seeds: '{part}' is no whole number", ExitCode.Spec));
-        return seeds.Count > 0 ? seeds : throw new FusionException("--seeds: names no seed", ExitCode.Spec);
-    }
-
-    private static string[] Controls(string text)
-    {
-        var controls = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        return controls.FirstOrDefault(control => !KnownControls.Contains(control)) is { } unknown
-            ? throw new FusionException($"--controls: '{unknown}' is none of {string.Join(", ", KnownControls)}", ExitCode.Spec)
-            : controls;
-    }
-
-    private static void WriteTable(string folder, List<long> seeds, IEnumerable<List<Outcome>> rows)
-    {
-        var csv = new StringBuilder("network,seed,tuned_parameters,tuned_share,val_top1,test_top1,seconds\n");
-        foreach (var (outcome, seed) in rows.SelectMany(row => row.Zip(seeds)))
-            csv.Append(CultureInfo.InvariantCulture, $"\"{outcome.Name}\",{seed},{outcome.Tuned},{outcome.TunedShare:0.######},{outcome.Validation:0.######},{(outcome.Test is { } test ? test.Top1.ToString("0.######", CultureInfo.InvariantCulture) : "")},{outcome.Seconds:0.0}\n");
-        AtomicFile.WriteText(Path.Combine(folder, "summary.csv"), csv.ToString());
+        if (invocation.Parse.GetResult(this.controls) is null or { Implicit: true })
+            return [];
+        var controls = (invocation.Get(this.controls) ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        if (controls.FirstOrDefault(control => !FusionRun.Controls.Contains(control)) is { } unknown)
+            throw new FusionException($"--controls: '{unknown}' is none of {string.Join(", ", FusionRun.Controls)}", ExitCode.Spec);
+        return controls.Length == 0 ? FusionRun.Controls : controls;
     }
 
     private static void WritePolicy(Terminal terminal, Experiment opened, Outcome best)

@@ -33,8 +33,8 @@ internal sealed class SearchCommand : ToolCommand
         var seed = invocation.Get(this.seed);
         var opened = this.experiment.Open(invocation);
         var folder = invocation.Get(this.folder) ?? opened.DefaultFolder(seed);
-        var (policy, supernet) = new FusionRun(opened, folder, seed).Search();
-        supernet.Dispose();
+        using var found = new FusionRun(opened, folder, seed).Search();
+        var policy = found.Policy;
         invocation.Terminal.Line($"policy: {string.Join(", ", policy.Choices.Select((choice, layer) => $"{layer} {(choice.Length == 0 ? "-" : choice)}"))}");
         invocation.Terminal.Line($"run folder: {folder}");
         if (!invocation.Get(this.write))

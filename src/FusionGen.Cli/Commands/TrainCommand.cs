@@ -52,9 +52,9 @@ internal sealed class TrainCommand : ToolCommand
         var continues = opened.Spec.Document.Train.Continue && !invocation.Get(this.scratch);
         if (continues && !run.HasSearch)
             opened.Tell($"{folder} holds no search to continue from: training from scratch");
-        using var supernet = continues && run.HasSearch ? run.Search().Supernet : null;
-        var outcome = run.Train(policy, supernet);
-        OutcomeTable.Write(terminal, [[outcome]]);
+        using var search = continues && run.HasSearch ? run.Search() : null;
+        var outcome = run.Train(policy, search);
+        Comparison.Write(terminal, [[outcome]]);
         terminal.Line($"run folder: {folder}");
         return ExitCode.Ok;
     }

@@ -23,8 +23,14 @@ internal static class Numbers
         var mean = shares.Average();
         if (shares.Count == 1)
             return Percent(mean);
-        var deviation = Math.Sqrt(shares.Sum(share => (share - mean) * (share - mean)) / (shares.Count - 1));
-        return string.Create(CultureInfo.InvariantCulture, $"{100 * mean:0.0} ± {100 * deviation:0.0} %");
+        return string.Create(CultureInfo.InvariantCulture, $"{100 * mean:0.0} ± {100 * Deviation(shares):0.0} %");
+    }
+
+    /// <summary>The standard deviation of a sample; 0 of a single value.</summary>
+    public static double Deviation(IReadOnlyList<double> values)
+    {
+        var mean = values.Average();
+        return Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / Math.Max(1, values.Count - 1));
     }
 
     /// <summary>Bytes in binary units.</summary>

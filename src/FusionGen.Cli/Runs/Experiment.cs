@@ -16,7 +16,7 @@ namespace FusionGen.Cli.Runs;
 /// <summary>The options that say on what, with what and where a network works; every command that runs one takes them.</summary>
 internal sealed class ExperimentOptions
 {
-    private readonly Argument<string> spec;
+    private readonly Argument<string>? spec;
     private readonly Option<string[]> overrides;
     private readonly Option<string?> data;
     private readonly Option<string?> weights;
@@ -25,9 +25,11 @@ internal sealed class ExperimentOptions
     private readonly Option<Engine> engine;
 
     /// <summary>Adds them to a command.</summary>
-    public ExperimentOptions(ToolCommand command)
+    /// <param name="command">The command.</param>
+    /// <param name="takesSpec">Whether the command works on one spec, its first argument.</param>
+    public ExperimentOptions(ToolCommand command, bool takesSpec = true)
     {
-        this.spec = command.Takes(CommonOptions.Spec());
+        this.spec = takesSpec ? command.Takes(CommonOptions.Spec()) : null;
         this.data = command.Takes(CommonOptions.Data());
         this.weights = command.Takes(CommonOptions.Weights());
         this.overrides = command.Takes(CommonOptions.Set());
@@ -36,10 +38,13 @@ internal sealed class ExperimentOptions
         this.engine = command.Takes(CommonOptions.Engine());
     }
 
-    /// <summary>What the command line says.</summary>
-    public Experiment Open(Invocation invocation)
+    /// <summary>What the command line says of its spec.</summary>
+    public Experiment Open(Invocation invocation) => this.Open(invocation, invocation.Get(this.spec!));
+
+    /// <summary>What the command line says of a spec.</summary>
+    public Experiment Open(Invocation invocation, string path)
     {
-        var spec = SpecFile.Load(invocation.Get(this.spec), invocation.Get(this.overrides), invocation.Terminal);
+        var spec = SpecFile.Load(path, invocation.Get(this.overrides), invocation.Terminal);
         CommonOptions.UseThreads(invocation.Get(this.threads));
         return new Experiment(spec, invocation.Get(this.data), spec.Weights(invocation.Get(this.weights)), CommonOptions.DeviceOf(invocation.Get(this.device)), invocation.Get(this.engine), invocation);
     }
@@ -81,6 +86,12 @@ internal sealed class Experiment
 
     /// <summary>The data, opened when first asked for. Splits do not depend on the run's seed, so that seeds compare like with like.</summary>
     public ImageDataset Data => this.data ??= this.OpenData();
+
+    /// <summary>Everything that decides an outcome but the seed.</summary>
+    public string Identity => string.Join('\n', this.Spec.Text, this.Source, this.weights ?? "none", this.Engine, this.Device);
+
+    /// <summary>What features without prompts depend on: the backbone, its weights, how images are prepared.</summary>
+    public object Backbone => (this.Spec.Document.Backbone, this.weights, this.Spec.Document.Classes, this.Spec.Document.Train.Preprocessing, this.Spec.Document.Train.Normalization);
 
     /// <summary>Where a run's files go if the user does not say.</summary>
     public string DefaultFolder(long seed) => Path.Combine("runs", string.Create(CultureInfo.InvariantCulture, $"{this.Spec.Name}-{seed}"));

@@ -10,26 +10,16 @@ using FusionGen.Training;
 
 namespace FusionGen.Cli.Runs;
 
-/// <summary>How a network did.</summary>
-/// <param name="Name">What reports call it.</param>
-/// <param name="Policy">Operator of each layer; empty where there is none.</param>
-/// <param name="Tuned">Tuned parameters without the head.</param>
-/// <param name="TunedShare">Tuned share, head included.</param>
-/// <param name="Validation">Validation accuracy.</param>
-/// <param name="Test">On the test split, if the data has one.</param>
-/// <param name="Seconds">Training, and the search where there was one.</param>
-internal sealed record Outcome(string Name, IReadOnlyList<string> Policy, long Tuned, double TunedShare, double Validation, Evaluation? Test, double Seconds)
-{
-    /// <summary>Accuracy that counts: on the test split, else on the validation split.</summary>
-    public double Top1 => this.Test?.Top1 ?? this.Validation;
-}
-
-/// <summary>A run of an experiment under a seed, in a folder: search, training, controls. Every part continues where an earlier run of it stopped.</summary>
+/// <summary>
+/// A run of an experiment under a seed, in a folder: search, training, and the controls that make a claim honest (METHOD §7). Every part continues where an
+/// earlier run of it stopped.
+/// </summary>
 internal sealed class FusionRun(Experiment experiment, string folder, long seed)
 {
-    private IReadOnlyList<LayerCandidates> layers = [];
-    private double searchSeconds;
-    private int searchEpochs;
+    /// <summary>What a network can be compared with: the linear probe; every operator in all layers; policies drawn at random; equal π discretised by perturbation; a search that charges nothing; no operators.</summary>
+    public static readonly IReadOnlyList<string> Controls = ["linear", "single", "random", "uniform", "free", "none"];
+
+    private const int RandomPolicies = 3;
 
     /// <summary>Whether the folder holds a search to continue from.</summary>
     public bool HasSearch => File.Exists(Path.Combine(folder, "checkpoint", "search.safetensors"));
@@ -37,8 +27,76 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
     private SpecDocument Spec => experiment.Spec.Document;
 
     /// <summary>Searches; writes <c>policy.yaml</c> into the folder.</summary>
-    /// <returns>The policy and the supernet it was found in, which the caller disposes.</returns>
-    public (PolicyDocument Policy, Supernet Supernet) Search()
+    /// <returns>What was found, with the supernet it was found in, which the caller disposes.</returns>
+    public Found Search() => this.Search(folder, this.Spec.Search);
+
+    /// <summary>Compiles a policy's model, trains and tests it; writes adapter, summary and report.</summary>
+    /// <param name="policy">The policy.</param>
+    /// <param name="found">Where to continue from; null to start from scratch.</param>
+    public Outcome Train(PolicyDocument policy, Found? found) => this.Train("found policy", folder, policy, found);
+
+    /// <summary>The spec's own network: searched where there is a choice, otherwise trained as it is.</summary>
+    /// <param name="row">What to call it.</param>
+    public Trial Main(string row) => this.Trial(row, folder, () => Uniform.HasChoice(this.Spec)
+        ? this.Searched(row, folder, this.Spec.Search)
+        : this.Fit(row, folder, Uniform.Only(this.Spec)));
+
+    /// <summary>What to compare it with.</summary>
+    /// <param name="controls">Of <see cref="Controls"/>.</param>
+    public IEnumerable<Trial> Control(IReadOnlyList<string> controls)
+    {
+        if (controls.Contains("single"))
+        {
+            foreach (var name in Uniform.Operators(this.Spec))
+                yield return this.Trial($"{name} in all layers", name, Uniform.Policy(this.Spec, name));
+            foreach (var (name, layers) in Uniform.Partial(this.Spec))
+                experiment.Tell($"no control of {name} in all layers: it is no candidate of layer{(layers.Count == 1 ? "" : "s")} {string.Join(", ", layers)}");
+        }
+        if (controls.Contains("random"))
+        {
+            for (var i = 0; i < RandomPolicies; i++)
+            {
+                var name = string.Create(CultureInfo.InvariantCulture, $"random-{i}");
+                yield return this.Trial("random policies", name, Uniform.Random(this.Spec, SplitMix.For(seed, name)));
+            }
+        }
+        if (controls.Contains("uniform"))
+            yield return this.Trial("equal π perturbed", "uniform", this.Spec.Search with { Warmup = this.Spec.Search.Epochs, Stop = 0, Discretise = Discretisation.Perturbation });
+        if (controls.Contains("free"))
+            yield return this.Trial("search at cost 0", "free", this.Spec.Search with { Cost = 0 });
+        if (controls.Contains("none"))
+            yield return this.Trial("no operators, head alone", "none", (PolicyDocument?)null);
+        if (controls.Contains("linear"))
+            yield return this.Probe("linear probe");
+    }
+
+    /// <summary>The linear probe by VPT's protocol: a grid of rates and decays on frozen features.</summary>
+    /// <param name="row">What to call it.</param>
+    public Trial Probe(string row) => this.Trial(row, this.Inside("linear"), () => this.Probed(row));
+
+    /// <summary>Adds what the found policy was compared with to summary and report.</summary>
+    public void Conclude(IReadOnlyList<Outcome> outcomes) => this.WriteReport(folder,
+    [
+        .. this.Summary(outcomes[0]),
+        .. outcomes.GroupBy(outcome => outcome.Name, StringComparer.Ordinal).Select(row => Comparison.Bar([.. row]))
+            .Select(bar => new KeyValuePair<string, string>($"top1 of {bar.Name}", bar.Deviation > 0 ? $"{Number(bar.Value)} ± {Number(bar.Deviation)}" : Number(bar.Value))),
+    ]);
+
+    private string Inside(string name) => Path.Combine(folder, "controls", name);
+
+    private Trial Trial(string row, string inside, Func<Outcome> run) => new(row, seed, inside, experiment.Identity, run);
+
+    private Trial Trial(string row, string name, PolicyDocument? policy) => this.Trial(row, this.Inside(name), () => this.Fit(row, this.Inside(name), policy));
+
+    private Trial Trial(string row, string name, SearchSettings settings) => this.Trial(row, this.Inside(name), () => this.Searched(row, this.Inside(name), settings));
+
+    private Outcome Searched(string name, string inside, SearchSettings settings)
+    {
+        using var found = this.Search(inside, settings);
+        return this.Train(name, inside, found.Policy, this.Spec.Train.Continue ? found : null);
+    }
+
+    private Found Search(string inside, SearchSettings settings)
     {
         var compiled = experiment.Spec.Compile(null, experiment.Terminal);
         if (!compiled.HasSupernet)
@@ -47,15 +105,12 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
         try
         {
             var digest = experiment.Prepare(supernet, seed);
-            experiment.WriteStart(folder, seed, digest);
-            var settings = supernet.Plan.Search;
-            using var search = new BilevelSearch(supernet, experiment.Train(settings.Batch), experiment.Validation(settings.Batch), settings, experiment.Context(folder, seed, digest));
+            experiment.WriteStart(inside, seed, digest);
+            using var search = new BilevelSearch(supernet, experiment.Train(settings.Batch), experiment.Validation(settings.Batch), settings, experiment.Context(inside, seed, digest));
             var result = search.Run(experiment.Cancellation);
-            AtomicFile.WriteText(Path.Combine(folder, "policy.yaml"), Policies.ToYaml(result.Policy));
-            this.layers = supernet.Layers;
-            this.searchEpochs = result.History.Count;
-            this.searchSeconds = result.History.Sum(epoch => epoch.Seconds);
-            return (new PolicyDocument(result.Policy.Model, result.Policy.SpecHash, result.Policy.Names.ToEquatableArray()), supernet);
+            AtomicFile.WriteText(Path.Combine(inside, "policy.yaml"), Policies.ToYaml(result.Policy));
+            var policy = new PolicyDocument(result.Policy.Model, result.Policy.SpecHash, result.Policy.Names.ToEquatableArray());
+            return new Found(policy, supernet, result.History.Count, result.Seconds);
         }
         catch
         {
@@ -64,40 +119,39 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
         }
     }
 
-    /// <summary>Compiles a policy's model, trains and tests it; writes adapter, summary and report.</summary>
-    /// <param name="policy">The policy.</param>
-    /// <param name="supernet">Where to continue from; null to start from scratch.</param>
-    public Outcome Train(PolicyDocument policy, Supernet? supernet)
+    private Outcome Train(string name, string inside, PolicyDocument policy, Found? found)
     {
         using var model = experiment.Spec.Compile(policy, experiment.Terminal).CreateModel(experiment.Device);
-        var digest = experiment.Prepare(model, seed);
-        experiment.WriteStart(folder, seed, digest);
-        if (supernet is not null)
-            model.CopyFrom(supernet);
-        var outcome = this.Fit("found policy", model, model.Plan.Train, folder, digest, supernet is null ? 0 : this.searchEpochs, this.searchSeconds);
-        Adapter.Save(Path.Combine(folder, "adapter"), model, digest, experiment.Data.ClassNames);
-        this.Conclude(outcome, []);
+        var digest = this.Start(model, inside);
+        if (found is not null)
+            model.CopyFrom(found.Supernet);
+        var outcome = this.Fit(name, model, model.Plan.Train, inside, digest, found?.Epochs ?? 0, found?.Seconds ?? 0);
+        Adapter.Save(Path.Combine(inside, "adapter"), model, digest, experiment.Data.ClassNames);
+        this.WriteReport(inside, this.Summary(outcome));
         return outcome;
     }
 
-    /// <summary>A control: a uniform policy, or no operators at all, trained from scratch for as many epochs as search and training have together.</summary>
-    public Outcome Control(string name)
+    /// <summary>A policy, or no operators at all, trained from scratch for as many epochs as search and training have together.</summary>
+    private Outcome Fit(string name, string inside, PolicyDocument? policy)
     {
-        using var network = name == "none"
-            ? experiment.Spec.Compile(null, experiment.Terminal).CreateBackbone(experiment.Device)
-            : experiment.Spec.Compile(Uniform.Policy(this.Spec, name), experiment.Terminal).CreateModel(experiment.Device);
-        var digest = experiment.Prepare(network, seed);
+        var compiled = experiment.Spec.Compile(policy, experiment.Terminal);
+        using var network = policy is null ? compiled.CreateBackbone(experiment.Device) : compiled.CreateModel(experiment.Device);
+        var digest = this.Start(network, inside);
         var (search, train) = (network.Plan.Search, network.Plan.Train);
         var settings = train.Continue ? train with { Epochs = search.Epochs + train.Epochs, Optimizer = search.Optimizer, Batch = search.Batch } : train;
-        var inside = Path.Combine(folder, "controls", name);
-        experiment.WriteStart(inside, seed, digest);
-        var outcome = this.Fit(name == "none" ? "no operators, head alone" : $"{name} in all layers", network, settings, inside, digest, epochsBefore: 0, secondsBefore: 0);
+        var outcome = this.Fit(name, network, settings, inside, digest, epochsBefore: 0, secondsBefore: 0);
         RunFolder.WriteSummary(inside, this.Summary(outcome));
         return outcome;
     }
 
-    /// <summary>The linear probe by VPT's protocol: a grid of rates and decays on frozen features.</summary>
-    public Outcome Probe()
+    private string Start(FusionNetwork network, string inside)
+    {
+        var digest = experiment.Prepare(network, seed);
+        experiment.WriteStart(inside, seed, digest);
+        return digest;
+    }
+
+    private Outcome Probed(string name)
     {
         var watch = Stopwatch.StartNew();
         using var network = experiment.Spec.Compile(null, experiment.Terminal).CreateBackbone(experiment.Device);
@@ -105,17 +159,13 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
         var (data, batch) = (experiment.Data, this.Spec.Train.Batch);
         var result = LinearProbe.Run(network, experiment.Fixed(data.Train, batch), experiment.Fixed(data.Val, batch), data.Test.Count > 0 ? experiment.Fixed(data.Test, batch) : null, seed, experiment.Cancellation);
         var plan = network.Plan;
-        return new Outcome("linear probe", [], 0, plan.HeadParameters / (double)(plan.BackboneParameters + plan.HeadParameters), result.Validation.Top1, result.Test, watch.Elapsed.TotalSeconds);
+        return new Outcome(name, [], 0, plan.HeadParameters / (double)(plan.BackboneParameters + plan.HeadParameters), result.Validation.Top1, result.Test, watch.Elapsed.TotalSeconds);
     }
 
-    /// <summary>Adds what the found policy was compared with to summary and report.</summary>
-    public void Conclude(Outcome found, IEnumerable<Outcome> controls) => this.WriteReport(
-        [.. this.Summary(found), .. controls.Select(control => new KeyValuePair<string, string>($"top1 of {control.Name}", Number(control.Top1)))]);
-
-    private void WriteReport(IReadOnlyList<KeyValuePair<string, string>> summary)
+    private void WriteReport(string inside, IReadOnlyList<KeyValuePair<string, string>> summary)
     {
-        RunFolder.WriteSummary(folder, summary);
-        HtmlReport.Write(folder, $"{this.Spec.Model} · {Path.GetFileName(Path.GetFullPath(folder))}", summary, this.layers.Count > 0 ? this.layers : CandidatesOf(this.Spec));
+        RunFolder.WriteSummary(inside, summary);
+        HtmlReport.Write(inside, $"{this.Spec.Model} · {Path.GetFileName(Path.GetFullPath(inside))}", summary, CandidatesOf(this.Spec));
     }
 
     /// <summary>The candidates of a spec's layers.</summary>
@@ -158,4 +208,15 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
     }
 
     private static string Number(double value) => value.ToString("0.######", CultureInfo.InvariantCulture);
+}
+
+/// <summary>What a search found.</summary>
+/// <param name="Policy">The policy.</param>
+/// <param name="Supernet">As the search left it.</param>
+/// <param name="Epochs">It took.</param>
+/// <param name="Seconds">It took.</param>
+internal sealed record Found(PolicyDocument Policy, Supernet Supernet, int Epochs, double Seconds) : IDisposable
+{
+    /// <inheritdoc/>
+    public void Dispose() => this.Supernet.Dispose();
 }

@@ -175,7 +175,7 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>Logits or features at the network's own parameters, by the static program; null where a gradient may be asked for or there is no program.</summary>
-    private protected Tensor? Infer(Tensor images, Mixture? mixture, bool features)
+    private protected Tensor? Infer(Tensor images, Mixture? mixture, bool features, StaticSnapshot? snapshot = null)
     {
         if (is_grad_enabled() || !this.IsStatic || this.InferencePass() is not { } pass)
             return null;
@@ -184,7 +184,9 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         // Apps predict from many threads: results are copied before the next run overwrites them.
         lock (pass)
         {
+            pass.Snapshot = snapshot;
             this.AtOwn(pass, mixture).On(contiguous, (int)batch).Run();
+            pass.Snapshot = null;
             var values = (features ? pass.Features : pass.Logits).ToArray();
             return tensor(values, [batch, values.Length / batch]);
         }
@@ -192,6 +194,14 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
 
     /// <summary>Puts a pass at the network's own parameters and at a mixture; null for the network's own.</summary>
     internal virtual StaticPass AtOwn(StaticPass pass, Mixture? mixture = null) => pass.AtOwnWeights();
+
+    /// <summary>A snapshot to take before a layer; null where the eager modules predict, or the program starts at its beginning only.</summary>
+    private protected StaticSnapshot? NewSnapshot(int layer)
+    {
+        if (!this.IsStatic || this.InferencePass() is null)
+            return null;
+        return this.inference!.Program.Entries.FirstOrDefault(entry => entry.Layer == layer) is { } entry ? new StaticSnapshot(entry) : null;
+    }
 
     private StaticPass? InferencePass()
     {

@@ -1,3 +1,4 @@
+using FusionGen.Search;
 using FusionGen.Static;
 using static TorchSharp.torch;
 
@@ -67,6 +68,25 @@ public abstract class Supernet : FusionNetwork
     {
         ArgumentNullException.ThrowIfNull(mixture);
         return this.Infer(images, mixture, features: false) ?? this.Forward(images, this.Table, mixture);
+    }
+
+    /// <summary>
+    /// Logits of mixtures that differ from the layer on only: where the static program runs, a batch is taken through the layers before it once.
+    /// </summary>
+    /// <returns>Logits of images, which must be the same ones at every call, and a mixture.</returns>
+    internal Func<Tensor, Mixture, Tensor> FromLayer(int layer)
+    {
+        var snapshot = this.NewSnapshot(layer);
+        return (images, mixture) => this.Infer(images, mixture, features: false, snapshot) ?? this.Forward(images, this.Table, mixture);
+    }
+
+    /// <summary>π without a candidate of a layer: the others' shares, to sum 1 (DARTS-PT; METHOD §3.3).</summary>
+    internal Mixture Without(int layer, int candidate)
+    {
+        var shares = this.ReadAlphas().Select((alpha, l) => this.Fixed[l] >= 0
+            ? [.. alpha.Select((_, i) => i == this.Fixed[l] ? 1.0 : 0)]
+            : MixtureReading.Softmax(l == layer ? [.. alpha.Select((value, i) => i == candidate ? double.NegativeInfinity : value)] : alpha, this.ShareTemperature)).ToList();
+        return Mixture.Shares(shares, this.DataType, this.Location);
     }
 
     internal sealed override StaticPass AtOwn(StaticPass pass, Mixture? mixture = null)

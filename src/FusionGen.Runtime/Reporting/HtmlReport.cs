@@ -24,16 +24,57 @@ public static class HtmlReport
         ArgumentNullException.ThrowIfNull(summary);
         ArgumentNullException.ThrowIfNull(layers);
         var (search, training) = RunFolder.ReadMetrics(folder);
-        var html = new StringBuilder();
-        html.Append($"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{Svg.Escape(title)}</title>\n<style>\n{Style}\n</style></head><body>\n<h1>{Svg.Escape(title)}</h1>\n<table>\n");
+        var html = Page(title).Append("<table>\n");
         foreach (var (name, value) in summary)
             html.Append($"<tr><th>{Svg.Escape(name)}</th><td>{Svg.Escape(value)}</td></tr>\n");
         html.Append("</table>\n");
+        if (Compared(summary) is { Count: > 1 } bars)
+            Figure(html, Svg.Bars("Accuracy", bars));
         if (search.Count > 0 && layers.Count == search[^1].Weights.Count)
             AppendSearch(html, search, layers);
         if (training.Count > 0)
             AppendTraining(html, training);
-        AtomicFile.WriteText(Path.Combine(folder, "report.html"), html.Append("</body></html>\n").ToString());
+        Write(folder, html);
+    }
+
+    /// <summary>Writes a report of networks side by side.</summary>
+    /// <param name="folder">Where to.</param>
+    /// <param name="title">What is compared.</param>
+    /// <param name="columns">Names of the columns.</param>
+    /// <param name="rows">Their cells.</param>
+    /// <param name="bars">The accuracy of each.</param>
+    public static void WriteComparison(string folder, string title, IReadOnlyList<string> columns, IReadOnlyList<IReadOnlyList<string>> rows, IReadOnlyList<Bar> bars)
+    {
+        ArgumentNullException.ThrowIfNull(columns);
+        ArgumentNullException.ThrowIfNull(rows);
+        var html = Page(title).Append("<table>\n<tr>");
+        foreach (var column in columns)
+            html.Append($"<th>{Svg.Escape(column)}</th>");
+        html.Append("</tr>\n");
+        foreach (var row in rows)
+            html.Append($"<tr>{string.Concat(row.Select(cell => $"<td>{Svg.Escape(cell)}</td>"))}</tr>\n");
+        html.Append("</table>\n");
+        Figure(html, Svg.Bars("Accuracy", bars));
+        Write(folder, html);
+    }
+
+    private static StringBuilder Page(string title) => new(
+        $"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{Svg.Escape(title)}</title>\n<style>\n{Style}\n</style></head><body>\n<h1>{Svg.Escape(title)}</h1>\n");
+
+    private static void Write(string folder, StringBuilder html) => AtomicFile.WriteText(Path.Combine(folder, "report.html"), html.Append("</body></html>\n").ToString());
+
+    /// <summary>What a summary says of the network and of what it was compared with: accuracies, as <c>0.41</c> or <c>0.41 ± 0.02</c>.</summary>
+    private static List<Bar> Compared(IReadOnlyList<KeyValuePair<string, string>> summary)
+    {
+        const string prefix = "top1 of ";
+        var bars = new List<Bar>();
+        foreach (var (name, value) in summary.Where(pair => pair.Key.StartsWith(prefix, StringComparison.Ordinal)))
+        {
+            var parts = Array.ConvertAll(value.Split(" ± "), part => double.TryParse(part, CultureInfo.InvariantCulture, out var number) ? number : double.NaN);
+            if (parts.All(double.IsFinite))
+                bars.Add(new Bar(name[prefix.Length..], parts[0], parts.Length > 1 ? parts[1] : 0));
+        }
+        return bars;
     }
 
     private static void AppendSearch(StringBuilder html, IReadOnlyList<SearchEpoch> search, IReadOnlyList<LayerCandidates> layers)

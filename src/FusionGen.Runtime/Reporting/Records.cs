@@ -122,6 +122,19 @@ internal sealed record SearchState : RunState
     public List<SearchEpoch> History { get; init; } = [];
 }
 
+/// <summary>A layer that a perturbation fixed.</summary>
+/// <param name="Layer">The layer.</param>
+/// <param name="Choice">The candidate that stays.</param>
+/// <param name="Top1">Validation accuracy without each candidate.</param>
+/// <param name="Loss">Validation loss without each.</param>
+public sealed record PerturbedLayer(int Layer, int Choice, IReadOnlyList<double> Top1, IReadOnlyList<double> Loss);
+
+/// <summary>How a perturbation stands between two steps.</summary>
+internal sealed record PerturbState : RunState
+{
+    public List<PerturbedLayer> Layers { get; init; } = [];
+}
+
 /// <summary>How a training run stands between two steps.</summary>
 internal sealed record TrainState : RunState
 {
@@ -141,6 +154,7 @@ internal sealed record TrainState : RunState
 [JsonSerializable(typeof(TrainEpoch))]
 [JsonSerializable(typeof(SearchState))]
 [JsonSerializable(typeof(TrainState))]
+[JsonSerializable(typeof(PerturbState))]
 [JsonSerializable(typeof(AdapterConfig))]
 [JsonSerializable(typeof(Dictionary<string, string>))]
 internal sealed partial class Json : JsonSerializerContext

@@ -32,6 +32,20 @@ public static class RunFolder
         AtomicFile.WriteText(Path.Combine(folder, "alpha.csv"), csv.ToString());
     }
 
+    /// <summary>Writes <c>perturb.csv</c>: what the supernet did without each candidate, in the order in which layers were fixed.</summary>
+    public static void WritePerturbation(string folder, IReadOnlyList<LayerCandidates> layers, IReadOnlyList<PerturbedLayer> fixedLayers)
+    {
+        ArgumentNullException.ThrowIfNull(layers);
+        ArgumentNullException.ThrowIfNull(fixedLayers);
+        var csv = new StringBuilder("layer,operator,top1_without,loss_without,stays\n");
+        foreach (var layer in fixedLayers)
+        {
+            for (var i = 0; i < layer.Top1.Count; i++)
+                csv.Append(CultureInfo.InvariantCulture, $"{layer.Layer},{layers[layer.Layer].Names[i]},{layer.Top1[i]:R},{layer.Loss[i]:R},{(i == layer.Choice ? 1 : 0)}\n");
+        }
+        AtomicFile.WriteText(Path.Combine(folder, "perturb.csv"), csv.ToString());
+    }
+
     /// <summary>Writes a training's lines of <c>metrics.jsonl</c>.</summary>
     public static void WriteTraining(string folder, IReadOnlyList<TrainEpoch> history)
     {

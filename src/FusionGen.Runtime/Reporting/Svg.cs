@@ -9,6 +9,12 @@ namespace FusionGen.Reporting;
 /// <param name="Points">(x, y); points that are not finite break the line.</param>
 public sealed record Series(string Name, IReadOnlyList<(double X, double Y)> Points);
 
+/// <summary>A bar of a plot.</summary>
+/// <param name="Name">Beside it.</param>
+/// <param name="Value">How long it is.</param>
+/// <param name="Deviation">Half of its error bar; 0 for none.</param>
+public sealed record Bar(string Name, double Value, double Deviation = 0);
+
 /// <summary>Plots as SVG, self-contained and readable on light and dark pages.</summary>
 public static class Svg
 {
@@ -47,6 +53,31 @@ public static class Svg
             Path(svg, series[i], X, Y, Colour(i));
             Text(svg, legend, Margin - 10, series[i].Name, "start", Colour(i));
             legend += LegendGap + (series[i].Name.Length * LetterWidth);
+        }
+        return svg.Append("</svg>").ToString();
+    }
+
+    /// <summary>Bars of shares in [0, 1], one below the other, with error bars.</summary>
+    public static string Bars(string title, IReadOnlyList<Bar> bars, int width = 720)
+    {
+        ArgumentNullException.ThrowIfNull(bars);
+        const int height = 22;
+        var left = 24 + (LetterWidth * bars.Select(bar => bar.Name.Length).DefaultIfEmpty().Max());
+        var right = width - (2.0 * Margin);
+        var top = Math.Max(1e-9, bars.Select(bar => bar.Value + bar.Deviation).DefaultIfEmpty().Max());
+        double X(double share) => left + (share / top * (right - left));
+        var svg = Open(title, width, Margin + (bars.Count * height) + 12);
+        for (var i = 0; i < bars.Count; i++)
+        {
+            var (name, value, deviation) = bars[i];
+            var y = Margin + (i * height);
+            var middle = y + (height / 2.0);
+            Text(svg, left - 6, middle + 4, name, "end");
+            svg.Append(Culture, $"<rect x=\"{left:0.#}\" y=\"{y + 3}\" width=\"{X(value) - left:0.#}\" height=\"{height - 6}\" fill=\"{Colour(0)}\"/>");
+            if (deviation > 0)
+                svg.Append(Culture, $"<path d=\"M{X(value - deviation):0.#} {middle:0.#}H{X(value + deviation):0.#}M{X(value - deviation):0.#} {middle - 4:0.#}v8M{X(value + deviation):0.#} {middle - 4:0.#}v8\" stroke=\"{Colour(1)}\" stroke-width=\"1.6\" fill=\"none\"/>");
+            var spread = deviation > 0 ? string.Create(Culture, $" ± {100 * deviation:0.0}") : "";
+            Text(svg, X(value + deviation) + 6, middle + 4, string.Create(Culture, $"{100 * value:0.0}{spread} %"), "start");
         }
         return svg.Append("</svg>").ToString();
     }

@@ -8,9 +8,10 @@ using static TorchSharp.torch;
 namespace FusionGen.Search;
 
 /// <summary>What a search found.</summary>
-/// <param name="Policy">The candidate of the largest α in each layer.</param>
+/// <param name="Policy">The candidate of each layer.</param>
 /// <param name="History">Every epoch.</param>
-public sealed record SearchResult(IPolicy Policy, IReadOnlyList<SearchEpoch> History);
+/// <param name="Seconds">Wall clock of it all.</param>
+public sealed record SearchResult(IPolicy Policy, IReadOnlyList<SearchEpoch> History, double Seconds);
 
 /// <summary>
 /// min over α of L_val(w*(α), α) − entropy·H(π) + cost·Σπ·cost, with w* = argmin L_train(w, α): steps of both levels in turn, over the epochs,
@@ -73,7 +74,8 @@ public sealed class BilevelSearch : EpochRun
     public SearchResult Run(CancellationToken cancellation = default)
     {
         this.RunEpochs(cancellation);
-        return new SearchResult(this.supernet.DiscretiseAny(), this.state.History);
+        var perturbing = this.Perturb(cancellation);
+        return new SearchResult(this.supernet.DiscretiseAny(), this.state.History, this.state.Seconds + perturbing);
     }
 
     /// <inheritdoc/>
@@ -83,6 +85,16 @@ public sealed class BilevelSearch : EpochRun
             return;
         this.cycle?.Dispose();
         this.Steps.Dispose();
+    }
+
+    /// <summary>Fixes the layers by perturbation, where the settings say so.</summary>
+    /// <returns>Seconds it took.</returns>
+    private double Perturb(CancellationToken cancellation)
+    {
+        if (this.settings.Discretise != Discretisation.Perturbation)
+            return 0;
+        using var perturbation = new Perturbation(this.supernet, this.Train, this.Validation, this.settings, this.Context, this.state.History.Count) { AfterStep = this.AfterStep };
+        return perturbation.Run(cancellation).Seconds;
     }
 
     private protected override void BeginEpoch()

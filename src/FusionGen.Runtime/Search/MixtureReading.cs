@@ -21,6 +21,9 @@ internal sealed record MixtureReading(
         return new MixtureReading(weights, logs, entropies.Count == 0 ? 0 : entropies.Average(), cost);
     }
 
+    /// <summary>softmax(α/τ).</summary>
+    public static double[] Softmax(double[] alpha, double temperature) => Array.ConvertAll(LogSoftmax(alpha, temperature), Math.Exp);
+
     private static double[] LogSoftmax(double[] alpha, double temperature)
     {
         var scaled = Array.ConvertAll(alpha, value => value / temperature);

@@ -211,7 +211,10 @@ internal sealed class StaticEngine : IDisposable
         var count = Math.Min(half.Slice, pass.Batch - first);
         var seed = half.Seed(first, count);
         var frame = new StaticFrame(count, pass.Operands, half.Shared, half.Partial(at), sample, scratch, pass.Images(first, count), seed);
-        this.Program.RunForward(frame);
+        if (pass.Snapshot is { } snapshot)
+            snapshot.Run(this.Program, frame, at);
+        else
+            this.Program.RunForward(frame, 0, int.MaxValue);
         var logits = pass.LogitsOf(first, count);
         frame.Sample(this.Program.Logits.Offset, this.Program.Logits.Length).CopyTo(logits);
         if (this.Program.Features.Length > 0)

@@ -47,6 +47,9 @@ internal sealed unsafe class StaticPass
     /// <summary>Images whose right class has the (first) largest logit.</summary>
     public int Correct { get; private set; }
 
+    /// <summary>Where in the forward pass the images already are, or are to be kept; null for neither.</summary>
+    public StaticSnapshot? Snapshot { get; set; }
+
     /// <summary>(B, classes).</summary>
     public ReadOnlySpan<float> Logits => this.LogitsOf(0, this.Batch);
 

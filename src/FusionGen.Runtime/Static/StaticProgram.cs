@@ -35,6 +35,12 @@ public sealed record StaticGradient(int Parameter, int Layer, bool IsLog, Static
     public static StaticGradient OfMixture(int layer, bool isLog, StaticPlace place) => new(-1, layer, isLog, place);
 }
 
+/// <summary>A place in a forward pass before which nothing depends on a layer's mixture.</summary>
+/// <param name="Layer">The layer.</param>
+/// <param name="Call">The first call that may.</param>
+/// <param name="Live">What the calls from there on read of what those before left of images.</param>
+public sealed record StaticEntry(int Layer, int Call, IReadOnlyList<StaticPlace> Live);
+
 /// <summary>
 /// A network's forward pass, or its whole training step, as straight-line calls on memory that was planned when it was compiled. Generated;
 /// <see cref="StaticEngine"/> runs it.
@@ -81,6 +87,9 @@ public abstract class StaticProgram
     /// <summary>Where the gradients are.</summary>
     public IReadOnlyList<StaticGradient> Gradients { get; }
 
+    /// <summary>Where a forward pass may start, layer by layer; none where it may not.</summary>
+    public virtual IReadOnlyList<StaticEntry> Entries => [];
+
     /// <summary>Whether there is a gradient of a parameter.</summary>
     public bool Differentiates(int parameter) => this.Gradients.Any(gradient => gradient.Parameter == parameter);
 
@@ -100,7 +109,10 @@ public abstract class StaticProgram
     protected internal abstract void RunShared(in StaticFrame f);
 
     /// <summary>From images to logits.</summary>
-    protected internal abstract void RunForward(in StaticFrame f);
+    /// <param name="f">Memory.</param>
+    /// <param name="from">The first call, one of <see cref="Entries"/>, or 0.</param>
+    /// <param name="to">The call before which to stop, one of <see cref="Entries"/>, or the largest number.</param>
+    protected internal abstract void RunForward(in StaticFrame f, int from, int to);
 
     /// <summary>From the logits' gradient to sums over images.</summary>
     protected internal abstract void RunBackward(in StaticFrame f);

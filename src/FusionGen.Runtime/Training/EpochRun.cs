@@ -14,7 +14,6 @@ namespace FusionGen.Training;
 public abstract class EpochRun : IDisposable
 {
     private readonly string phase;
-    private readonly IBatches train;
     private readonly IBatches? validation;
     private readonly int epochs;
     private readonly Stopwatch watch = new();
@@ -28,7 +27,7 @@ public abstract class EpochRun : IDisposable
         ArgumentNullException.ThrowIfNull(context);
         if (train.Count == 0 || validation is { Count: 0 })
             throw new FusionException("training and validation images are needed; one of the splits is empty", ExitCode.Data);
-        (this.phase, this.Network, this.train, this.validation, this.Context, this.epochs) = (phase, network, train, validation, context, epochs);
+        (this.phase, this.Network, this.Train, this.validation, this.Context, this.epochs) = (phase, network, train, validation, context, epochs);
     }
 
     /// <summary>Called after every step, with the epoch and the step; for tests and tools.</summary>
@@ -36,13 +35,15 @@ public abstract class EpochRun : IDisposable
 
     private protected FusionNetwork Network { get; }
 
+    private protected IBatches Train { get; }
+
     /// <summary>The split that a run with one decides on.</summary>
     private protected IBatches Validation => this.validation ?? throw new InvalidOperationException("this run has no validation split");
 
     private protected RunContext Context { get; }
 
     /// <summary>Training batches of an epoch.</summary>
-    private protected int Batches => this.train.Count;
+    private protected int Batches => this.Train.Count;
 
     /// <summary>Seconds since the run began, those before it was resumed included.</summary>
     private protected double Seconds => this.secondsBefore + this.watch.Elapsed.TotalSeconds;
@@ -70,7 +71,7 @@ public abstract class EpochRun : IDisposable
 
     private string Fingerprint => string.Create(
         CultureInfo.InvariantCulture,
-        $"phase={this.phase}\nspec={this.Network.Plan.SpecHash}\n{this.Identity}\nseed={this.Context.Seed}\nbackbone={this.Context.Backbone}\ntype={this.Network.DataType}\nengine={this.Network.Engine}\ntraining batches={this.train.Count}\nvalidation batches={this.validation?.Count ?? 0}");
+        $"phase={this.phase}\nspec={this.Network.Plan.SpecHash}\n{this.Identity}\nseed={this.Context.Seed}\nbackbone={this.Context.Backbone}\ntype={this.Network.DataType}\nengine={this.Network.Engine}\ntraining batches={this.Train.Count}\nvalidation batches={this.validation?.Count ?? 0}");
 
     private string? CheckpointPath => this.PathOf(this.phase);
 
@@ -123,10 +124,10 @@ public abstract class EpochRun : IDisposable
     /// <summary>Says how an epoch stands.</summary>
     private protected Progress Standing(int epoch, int step)
     {
-        var done = ((double)epoch * this.train.Count) + step;
-        var left = ((double)this.epochs * this.train.Count) - done;
+        var done = ((double)epoch * this.Train.Count) + step;
+        var left = ((double)this.epochs * this.Train.Count) - done;
         return this.Watched(new Progress(
-            this.phase, epoch, this.epochs, step, this.train.Count, this.imagesSeen / Math.Max(1e-9, this.watch.Elapsed.TotalSeconds),
+            this.phase, epoch, this.epochs, step, this.Train.Count, this.imagesSeen / Math.Max(1e-9, this.watch.Elapsed.TotalSeconds),
             this.Meters[0].Last[0], null, null, [], TimeSpan.FromSeconds(left * this.Seconds / Math.Max(1, done))));
     }
 
@@ -134,7 +135,7 @@ public abstract class EpochRun : IDisposable
     {
         var epoch = this.State.Epoch;
         this.BeginEpoch();
-        foreach (var batch in this.train.On(this.Network, this.Context.Seed, this.FirstDataEpoch + epoch, from: this.State.Step))
+        foreach (var batch in this.Train.On(this.Network, this.Context.Seed, this.FirstDataEpoch + epoch, from: this.State.Step))
         {
             using (batch)
             {
@@ -149,7 +150,7 @@ public abstract class EpochRun : IDisposable
         }
         // Only where figures are read late does this find them diverged: the batch at fault is gone.
         this.Guarded(this.FinishEpoch, null);
-        this.Context.Progress.Epoch(this.Standing(epoch, this.train.Count));
+        this.Context.Progress.Epoch(this.Standing(epoch, this.Train.Count));
     }
 
     /// <summary>Ends the run with the state of the step if a figure is no longer a number.</summary>
@@ -174,7 +175,8 @@ public abstract class EpochRun : IDisposable
         }
     }
 
-    private void Stop(CancellationToken cancellation)
+    /// <summary>Ends the run, saved.</summary>
+    private protected void Stop(CancellationToken cancellation)
     {
         if (this.CheckpointPath is null)
             cancellation.ThrowIfCancellationRequested();
@@ -184,7 +186,8 @@ public abstract class EpochRun : IDisposable
             ExitCode.Checkpointed);
     }
 
-    private void Save()
+    /// <summary>Writes the checkpoint.</summary>
+    private protected void Save()
     {
         if (this.CheckpointPath is { } path)
             this.Write(path, this.State with { Seconds = this.Seconds, Sums = [.. this.Meters.Select(meter => meter.Sums)] }, []);
