@@ -35,7 +35,7 @@ public sealed class FusionGenerator : IIncrementalGenerator
             static (output, source) =>
             {
                 if (source is not null)
-                    output.AddSource(source.Name, source.Text);
+                    output.AddSource(source.Name, new CodeText(source.Code));
             });
 
         var problems = Table(

@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Reflection;
 using FusionGen.Compiler;
+using FusionGen.Compiler.Emit;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.Text;
@@ -43,7 +44,7 @@ internal sealed class ObjectGraphTests
 
     private static string? Violation(object? value, string path)
     {
-        if (value is null or string or Enum || value.GetType().IsPrimitive)
+        if (value is null or string or Code or Enum || value.GetType().IsPrimitive)
             return null;
         var type = value.GetType();
         if (value is ISymbol or SyntaxNode or SyntaxTree or Microsoft.CodeAnalysis.Compilation or Location or SourceText or AdditionalText or Delegate)

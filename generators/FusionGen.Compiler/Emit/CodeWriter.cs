@@ -1,52 +1,179 @@
-using System.Text;
+using System.Runtime.CompilerServices;
+using FusionGen.Compiler.Graph;
 
 namespace FusionGen.Compiler.Emit;
 
-/// <summary>Indented text with <c>\n</c> only; takes strings alone, so that no number is ever formatted by a culture.</summary>
+/// <summary>Indented text with <c>\n</c> only; takes strings and whole numbers alone, so that nothing is ever formatted by a culture. Interpolated text goes straight into it.</summary>
 internal sealed class CodeWriter
 {
-    private readonly StringBuilder text = new();
+    private const int PieceLength = 1 << 13;
+    private readonly List<ArraySegment<char>> pieces = [];
+    private char[] text = new char[PieceLength];
+    private int length;
     private int depth;
+    private bool isLineEmpty = true;
+
+    /// <summary>An empty line.</summary>
+    public void Line() => this.Put('\n');
 
     /// <summary>A line, or lines: each is indented, blank ones are not padded.</summary>
-    public void Line(string line = "")
+    public void Line(string line)
     {
-        for (var start = 0; start <= line.Length;)
+        this.Append(line);
+        this.End();
+    }
+
+    /// <inheritdoc cref="Line(string)"/>
+    public void Line([InterpolatedStringHandlerArgument("")] ref Interpolated line) => this.End();
+
+    /// <summary>Part of a line.</summary>
+    public void Append(string part) => this.Append(part, 0, part.Length);
+
+    /// <summary>Part of a line, of a text.</summary>
+    public void Append(string text, int start, int end)
+    {
+        while (start < end)
         {
-            var end = line.IndexOf('\n', start);
-            end = end < 0 ? line.Length : end;
-            if (end > start)
-                this.text.Append(' ', this.depth * 4).Append(line, start, end - start);
-            this.text.Append('\n');
-            start = end + 1;
+            var line = text.IndexOf('\n', start, end - start);
+            var next = line < 0 ? end : line;
+            if (next > start)
+            {
+                this.Indent();
+                this.Copy(text, start, next);
+            }
+            if (line < 0)
+                return;
+            this.End();
+            start = next + 1;
         }
     }
 
+    /// <summary>A whole number, as part of a line.</summary>
+    public void Append(long number)
+    {
+        this.Indent();
+        if (number < 0)
+            this.Put('-');
+        var place = 1L;
+        for (var rest = number / 10; rest != 0; rest /= 10)
+            place *= 10;
+        for (; place > 0; place /= 10)
+            this.Put((char)('0' + Math.Abs(number / place % 10)));
+    }
+
     /// <summary>A header and a brace that closes with the result's disposal.</summary>
-    public IDisposable Block(string header, string close = "}", string open = "{")
+    public Closer Block(string header)
     {
         this.Line(header);
+        return this.Open("{", "}");
+    }
+
+    /// <inheritdoc cref="Block(string)"/>
+    public Closer Block(string header, string open, string close)
+    {
+        this.Line(header);
+        return this.Open(open, close);
+    }
+
+    /// <inheritdoc cref="Block(string)"/>
+    public Closer Block([InterpolatedStringHandlerArgument("")] ref Interpolated header)
+    {
+        this.End();
+        return this.Open("{", "}");
+    }
+
+    /// <summary>XML documentation.</summary>
+    public void Doc(string summary)
+    {
+        this.Append("/// <summary>");
+        this.Append(Escape(summary));
+        this.Line("</summary>");
+    }
+
+    /// <summary>What was written.</summary>
+    public Code ToCode() =>
+        this.depth == 0 ? new Code([.. this.pieces, new ArraySegment<char>(this.text, 0, this.length)]) : throw new InvalidOperationException("unbalanced blocks");
+
+    /// <inheritdoc/>
+    public override string ToString() => this.ToCode().ToString();
+
+    /// <summary>Text as XML content.</summary>
+    public static string Escape(string text) => text.Replace("&", "&amp;").Replace("<", "&lt;").Replace(">", "&gt;").Replace("\r", "").Replace("\n", " ");
+
+    private Closer Open(string open, string close)
+    {
         this.Line(open);
         this.depth++;
         return new Closer(this, close);
     }
 
-    /// <summary>XML documentation.</summary>
-    public void Doc(string summary) => this.Line($"/// <summary>{Escape(summary)}</summary>");
+    private void End()
+    {
+        this.Put('\n');
+        this.isLineEmpty = true;
+    }
 
-    /// <inheritdoc/>
-    public override string ToString() =>
-        this.depth == 0 ? this.text.ToString() : throw new InvalidOperationException("unbalanced blocks");
+    private void Put(char c)
+    {
+        if (this.length == PieceLength)
+            this.NextPiece();
+        this.text[this.length++] = c;
+    }
 
-    /// <summary>Text as XML content.</summary>
-    public static string Escape(string text) => text.Replace("&", "&amp;").Replace("<", "&lt;").Replace(">", "&gt;").Replace("\r", "").Replace("\n", " ");
+    private void Copy(string of, int start, int end)
+    {
+        while (start < end)
+        {
+            if (this.length == PieceLength)
+                this.NextPiece();
+            var count = Math.Min(end - start, PieceLength - this.length);
+            of.CopyTo(start, this.text, this.length, count);
+            this.length += count;
+            start += count;
+        }
+    }
 
-    private sealed class Closer(CodeWriter writer, string close) : IDisposable
+    private void NextPiece()
+    {
+        this.pieces.Add(new ArraySegment<char>(this.text));
+        (this.text, this.length) = (new char[PieceLength], 0);
+    }
+
+    private void Indent()
+    {
+        if (!this.isLineEmpty)
+            return;
+        this.isLineEmpty = false;
+        for (var i = 0; i < this.depth; i++)
+            this.Copy("    ", 0, 4);
+    }
+
+    /// <summary>Closes a block.</summary>
+    public readonly struct Closer(CodeWriter writer, string close) : IDisposable
     {
         public void Dispose()
         {
             writer.depth--;
             writer.Line(close);
         }
+    }
+
+    /// <summary>Interpolated text on its way into a writer.</summary>
+    [InterpolatedStringHandler]
+    public readonly ref struct Interpolated
+    {
+        private readonly CodeWriter writer;
+
+        public Interpolated(int literals, int holes, CodeWriter writer) => this.writer = writer;
+
+        public void AppendLiteral(string text) => this.writer.Append(text);
+
+        public void AppendFormatted(string? text) => this.writer.Append(text ?? "");
+
+        public void AppendFormatted(long number) => this.writer.Append(number);
+
+        public void AppendFormatted(Enum name) => this.writer.Append(name.ToString());
+
+        public void AppendFormatted(Shape shape) => this.writer.Append(shape.ToString());
     }
 }

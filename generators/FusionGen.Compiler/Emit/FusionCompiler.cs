@@ -5,7 +5,11 @@ using FusionGen.Compiler.Spec;
 namespace FusionGen.Compiler.Emit;
 
 /// <summary>A generated file: its hint name and text.</summary>
-public sealed record GeneratedFile(string Name, string Text);
+public sealed record GeneratedFile(string Name, Code Code)
+{
+    /// <summary>Its text as a string.</summary>
+    public string Text => this.Code.ToString();
+}
 
 /// <summary>What a spec compiles to.</summary>
 public sealed record CompileResult(EquatableArray<GeneratedFile> Files, EquatableArray<Problem> Problems);
@@ -39,7 +43,7 @@ public static class FusionCompiler
 
     /// <summary>A spec's files as one: what a build adds. A driver looks through all names for each it is given, so fewer are better.</summary>
     public static GeneratedFile? Join(SpecShell shell, EquatableArray<GeneratedFile> files) =>
-        files.Count == 0 ? null : new GeneratedFile($"FusionGen/{shell.Namespace}.{shell.Model}.g.cs", string.Concat(files.Select(file => file.Text)));
+        files.Count == 0 ? null : new GeneratedFile($"FusionGen/{shell.Namespace}.{shell.Model}.g.cs", Code.Join(files.Select(file => file.Code)));
 
     /// <summary>Hint name of a generated file. The dot before the part keeps models A and APlan apart.</summary>
     internal static string FileName(string @namespace, string model, string part) => $"FusionGen/{@namespace}.{model}.{part}.g.cs";

@@ -7,8 +7,7 @@ internal sealed class NetworkCode
 {
     private const string MixtureParameter = ", Mixture mixture";
     private readonly bool isSupernet;
-    private readonly IReadOnlyList<string> members;
-    private readonly Dictionary<string, string> memberOf = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> indices = new(StringComparer.Ordinal);
     private readonly List<Part> parts;
     private readonly Network network;
 
@@ -16,10 +15,9 @@ internal sealed class NetworkCode
     {
         this.network = network;
         this.isSupernet = isSupernet;
-        this.members = Names.Members(network.Parameters.Select(parameter => parameter.Name));
-        for (var i = 0; i < this.members.Count; i++)
-            this.memberOf.Add(network.Parameters[i].Name, this.members[i]);
-        this.parts = Parts(network);
+        foreach (var parameter in network.Parameters)
+            this.indices.Add(parameter.Name, this.indices.Count);
+        this.parts = this.Parts();
     }
 
     /// <summary>The table of parameters as the text of a collection of <c>TensorSpec</c>.</summary>
@@ -29,7 +27,18 @@ internal sealed class NetworkCode
         code.Line($"public static IReadOnlyList<TensorSpec> {name} {{ get; }} =");
         code.Line("[");
         foreach (var p in network.Parameters)
-            code.Line($"    new({Names.Literal(p.Name)}, TensorRole.{p.Role}, [{string.Join(", ", p.Shape.Dims.Select(dim => Text.Invariant(dim.Size)))}], {InitCode(p.Init)}),");
+        {
+            code.Append("    new(");
+            code.Append(Names.Literal(p.Name));
+            code.Append(", TensorRole.");
+            code.Append(RoleOf(p.Role));
+            for (var i = 0; i < p.Shape.Rank; i++)
+            {
+                code.Append(i == 0 ? ", [" : ", ");
+                code.Append(p.Shape[i].Size);
+            }
+            code.Line($"], {InitCode(p.Init)}),");
+        }
         code.Line("];");
     }
 
@@ -39,17 +48,10 @@ internal sealed class NetworkCode
         this.WriteMembers(code);
         code.Line();
         this.WriteEntry(code);
-        foreach (var part in this.parts)
+        foreach (var part in this.parts.Where(part => part.Like == part))
         {
             code.Line();
             this.WritePart(code, part);
-        }
-        code.Line();
-        code.Doc("Position of every parameter in the table.");
-        using (code.Block("private static class At"))
-        {
-            for (var i = 0; i < this.members.Count; i++)
-                code.Line($"public const int {this.members[i]} = {Text.Invariant(i)};");
         }
     }
 
@@ -62,38 +64,67 @@ internal sealed class NetworkCode
         _ => $"Initializer.{init.Kind}({Names.Literal(init.Scale)})",
     };
 
-    private static List<Part> Parts(Network network)
+    private List<Part> Parts()
     {
-        var parts = network.Values.Where(value => !IsLeaf(value)).GroupBy(value => value.Scope)
-            .OrderBy(scope => scope.Key != GraphBuilder.SharedScope).Select(scope => new Part(scope.Key, [.. scope])).ToList();
+        var parts = this.network.Values.Where(value => !value.IsLeaf).GroupBy(value => value.Scope)
+            .OrderBy(scope => scope.Key != GraphBuilder.SharedScope).Select(scope => new Part(scope.Key, [.. scope], this.network.Sections.Find(scope.Key))).ToList();
         var last = new Dictionary<Value, Part>();
         foreach (var part in parts)
         {
-            foreach (var input in part.Values.SelectMany(value => value.Inputs).Where(input => input.Op is InputOp || (!IsLeaf(input) && input.Scope != part.Scope)).Distinct())
+            var seen = new HashSet<Value>();
+            foreach (var input in part.Values.SelectMany(value => value.Inputs))
             {
+                if (!(input.Op is InputOp || (!input.IsLeaf && input.Scope != part.Scope)) || !seen.Add(input))
+                    continue;
                 part.Inputs.Add(input);
                 last[input] = part;
             }
         }
+        var bySection = new Dictionary<Section, Part>();
         foreach (var part in parts)
         {
-            part.Outputs.AddRange(part.Values.Where(value => last.ContainsKey(value) || value == network.Logits));
+            part.Outputs.AddRange(part.Values.Where(value => last.ContainsKey(value) || value == this.network.Logits));
             part.LastInputs.AddRange(part.Inputs.Where(input => input.Op is not InputOp && last[input] == part));
+            if (part.Section is not { } section)
+                continue;
+            part.Own = [.. section.Parameters.Select(parameter => this.indices[parameter.Name])];
+            bySection.Add(section, part);
+            // One method serves all that are the same, if their parameters lie in the table in the same way.
+            if (bySection[section.Same] is var first && first.Own.Select(index => index - first.Start).SequenceEqual(part.Own.Select(index => index - part.Start)))
+            {
+                part.Like = first;
+                first.Times++;
+            }
         }
         return parts;
     }
 
-    private static bool IsLeaf(Value value) => value.Op is ParameterOp or MixtureOp or InputOp;
-
     private void WriteMembers(CodeWriter code)
     {
-        for (var i = 0; i < this.members.Count; i++)
+        var members = Names.Members(this.network.Parameters.Select(parameter => parameter.Name));
+        for (var i = 0; i < members.Count; i++)
         {
             var parameter = this.network.Parameters[i];
-            code.Doc($"{parameter.Name} {parameter.Shape}, {parameter.Role.ToString().ToLowerInvariant()}.");
-            code.Line($"public Parameter {this.members[i]} => this.Table[At.{this.members[i]}];");
+            code.Line($"/// <summary>{CodeWriter.Escape(parameter.Name)} {parameter.Shape}, {RoleName(parameter.Role)}.</summary>");
+            code.Line($"public Parameter {members[i]} => this.Table[{i}];");
         }
     }
+
+    private static string RoleOf(ParameterRole role) => role switch
+    {
+        ParameterRole.Frozen => "Frozen",
+        ParameterRole.Tuned => "Tuned",
+        ParameterRole.Head => "Head",
+        _ => "Architecture",
+    };
+
+    private static string RoleName(ParameterRole role) => role switch
+    {
+        ParameterRole.Frozen => "frozen",
+        ParameterRole.Tuned => "tuned",
+        ParameterRole.Head => "head",
+        _ => "architecture",
+    };
 
     private void WriteEntry(CodeWriter code)
     {
@@ -130,43 +161,80 @@ internal sealed class NetworkCode
     private static string Bind(Part part, Dictionary<Value, string> names) =>
         part.Outputs.Count == 1 ? $"var {names[part.Outputs[0]]}" : $"var ({string.Join(", ", part.Outputs.Select(output => names[output]))})";
 
-    private string Arguments(Part part, Dictionary<Value, string> names) =>
-        string.Concat(part.Inputs.Select(input => input.Op is InputOp ? ", images" : ", " + names[input])).Insert(0, this.isSupernet ? "values, mixture" : "values");
+    private string Arguments(Part part, Dictionary<Value, string> names)
+    {
+        var arguments = new List<string> { "values" };
+        if (this.isSupernet)
+            arguments.Add("mixture");
+        if (part.HasAt)
+            arguments.Add(Text.Invariant(part.Start));
+        if (part.HasLayer)
+            arguments.Add(Text.Invariant(part.Section!.Mixture));
+        arguments.AddRange(part.Inputs.Select(input => input.Op is InputOp ? "images" : names[input]));
+        return string.Join(", ", arguments);
+    }
 
     private void WritePart(CodeWriter code, Part part)
     {
-        var taken = new HashSet<string>(StringComparer.Ordinal) { "w", "mixture", "scope" };
+        var taken = new HashSet<string>(StringComparer.Ordinal) { "w", "mixture", "scope", "at", "layer" };
         var names = new Dictionary<Value, string>();
         foreach (var input in part.Inputs)
-            names[input] = Names.Unique(NameOf(input), taken);
-        var inputs = string.Concat(part.Inputs.Select(input => $", Tensor {names[input]}"));
+            names[input] = Names.Unique(NameOf(input, part), taken);
+        var parameters = string.Concat(part.Inputs.Select(input => $", Tensor {names[input]}"));
         var shapes = string.Join(", ", part.Inputs.Select(input => input.Shape.ToString()));
-        code.Doc($"{part.Scope}: {(shapes.Length > 0 ? shapes + " → " : "")}{string.Join(", ", part.Outputs.Select(output => output.Shape.ToString()))}.");
+        code.Doc($"{part.Scope}{(part.Times > 1 ? $" and {Text.Invariant(part.Times - 1)} like it" : "")}: {(shapes.Length > 0 ? shapes + " → " : "")}{string.Join(", ", part.Outputs.Select(output => output.Shape.ToString()))}.");
         var result = part.Outputs.Count == 1 ? "Tensor" : $"({string.Join(", ", part.Outputs.Select(_ => "Tensor"))})";
-        using (code.Block($"private static {result} {part.Method}(IReadOnlyList<Tensor> w{(this.isSupernet ? MixtureParameter : "")}{inputs})"))
+        using (code.Block($"private static {result} {part.Method}(IReadOnlyList<Tensor> w{(this.isSupernet ? MixtureParameter : "")}{(part.HasAt ? ", int at" : "")}{(part.HasLayer ? ", int layer" : "")}{parameters})"))
         {
             code.Line("using var scope = NewDisposeScope();");
+            foreach (var parameter in part.Values.SelectMany(value => value.Inputs).Where(input => input.Op is ParameterOp && !names.ContainsKey(input)))
+            {
+                if (names.ContainsKey(parameter))
+                    continue;
+                names[parameter] = Names.Unique(NameOf(parameter, part), taken);
+                var index = this.indices[((ParameterOp)parameter.Op).Name];
+                var place = !part.HasAt || !part.Own.Contains(index) ? Text.Invariant(index) : index == part.Start ? "at" : $"at + {Text.Invariant(index - part.Start)}";
+                code.Line($"var {names[parameter]} = w[{place}];");
+            }
             foreach (var value in part.Values)
             {
-                names[value] = Names.Unique(NameOf(value), taken);
-                code.Line($"var {names[value]} = {EagerCode.Expression(value, [.. value.Inputs.Select(input => this.Reference(input, names))], this.isSupernet)};");
+                names[value] = Names.Unique(NameOf(value, part), taken);
+                code.Line($"var {names[value]} = {EagerCode.Expression(value, [.. value.Inputs.Select(input => Reference(input, part, names))], this.isSupernet)};");
             }
             var outputs = part.Outputs.Select(output => $"{names[output]}.MoveToOuterDisposeScope()").ToArray();
             code.Line(outputs.Length == 1 ? $"return {outputs[0]};" : $"return ({string.Join(", ", outputs)});");
         }
     }
 
-    private string Reference(Value value, Dictionary<Value, string> names) => value.Op switch
-    {
-        ParameterOp parameter => $"w[At.{this.memberOf[parameter.Name]}]",
-        MixtureOp mixture => $"mixture.{(mixture.Log ? "LogWeights" : "Weights")}[{Text.Invariant(mixture.Layer)}]!",
-        _ => names[value],
-    };
+    private static string Reference(Value value, Part part, Dictionary<Value, string> names) => value.Op is MixtureOp mixture
+        ? $"mixture.{(mixture.Log ? "LogWeights" : "Weights")}[{(part.HasLayer ? "layer" : Text.Invariant(mixture.Layer))}]!"
+        : names[value];
 
-    private static string NameOf(Value value) => value.Hint.Length > 0 ? Names.Camel(value.Hint) : Names.Camel(value.Op.GetType().Name.Replace("Op", ""));
+    private static string NameOf(Value value, Part? part = null) =>
+        value.Hint.Length > 0 ? Names.Camel(value.Hint)
+        : value.Op is not ParameterOp parameter ? Names.Camel(value.Op.GetType().Name.Replace("Op", ""))
+        : Names.Camel(part is not null && parameter.Name.StartsWith(part.Scope + ".", StringComparison.Ordinal) ? parameter.Name.Substring(part.Scope.Length + 1) : parameter.Name);
 
-    private sealed record Part(string Scope, IReadOnlyList<Value> Values)
+    /// <summary>What a method computes.</summary>
+    private sealed class Part
     {
+        public Part(string scope, IReadOnlyList<Value> values, Section? section)
+        {
+            (this.Scope, this.Values, this.Section) = (scope, values, section);
+            this.Like = this;
+        }
+
+        public string Scope { get; }
+
+        public IReadOnlyList<Value> Values { get; }
+
+        public Section? Section { get; }
+
+        /// <summary>Where its own parameters are in the table.</summary>
+        public IReadOnlyList<int> Own { get; set; } = [];
+
+        public int Start => this.Own.Count > 0 ? this.Own[0] : 0;
+
         public List<Value> Inputs { get; } = [];
 
         public List<Value> Outputs { get; } = [];
@@ -174,6 +242,16 @@ internal sealed class NetworkCode
         /// <summary>Inputs that no later part uses.</summary>
         public List<Value> LastInputs { get; } = [];
 
-        public string Method => "Run" + Names.Pascal(this.Scope);
+        /// <summary>The part whose method serves this one too.</summary>
+        public Part Like { get; set; }
+
+        /// <summary>How many parts its method serves.</summary>
+        public int Times { get; set; }
+
+        public bool HasAt => this.Like.Times > 1 && this.Own.Count > 0;
+
+        public bool HasLayer => this.Like.Times > 1 && this.Section!.Mixture >= 0;
+
+        public string Method => "Run" + Names.Pascal(this.Like.Scope);
     }
 }

@@ -174,7 +174,7 @@ internal sealed class StaticCode
         {
             code.Line();
             using (code.Block($"private static void {method.Name}(in StaticFrame f{(method.Varying.Count == 0 ? "" : ", ReadOnlySpan<int> at")})"))
-                code.Line(method.Text);
+                method.Write(code);
         }
     }
 
@@ -213,7 +213,7 @@ internal sealed class StaticCode
     private void WriteAlike(CodeWriter code, List<StaticInstruction> alike)
     {
         var needs = alike.Count == 0 ? [] : this.Needs(alike[0]);
-        using (needs.Count == 0 ? null : code.Block($"if ({string.Join(" && ", needs.Select(candidate => $"f.Has({this.slots.Of(candidate.Mixture)}, {N(candidate.Index)})"))})"))
+        using (needs.Count == 0 ? default(CodeWriter.Closer?) : code.Block($"if ({string.Join(" && ", needs.Select(candidate => $"f.Has({this.slots.Of(candidate.Mixture)}, {N(candidate.Index)})"))})"))
         {
             foreach (var instruction in alike)
             {
@@ -459,7 +459,7 @@ internal sealed class StaticCode
     {
         if (place.Buffer is { } buffer)
         {
-            return $"f.{Arena(place)}({this.slots.Of(buffer.Block, section, buffer.Start + place.Start)}, {N(place.Elements)})";
+            return $"f.{Arena(place)}({this.slots.Of(buffer.Block, section, buffer.Offset + place.Start)}, {N(place.Elements)})";
         }
         if (place.Leaf is null)
             return "default";
@@ -522,8 +522,9 @@ internal sealed class StaticCode
     /// <summary>What the code of a scope reads and writes, one slot each: blocks of memory, parameters, mixtures.</summary>
     private sealed class Slots
     {
-        /// <summary>Around a slot in a body: its number, and what is added to it.</summary>
-        public const char Open = '\u0001', Plus = '\u0002', Close = '\u0003';
+        /// <summary>Around a slot in a body: its number as a character, and what is added to it in digits.</summary>
+        public const char Open = '\uE000', Close = '\uE001';
+
         private readonly Dictionary<(object, Section?), int> known = [];
 
         public List<(object Of, Section? Section)> All { get; } = [];
@@ -535,7 +536,7 @@ internal sealed class StaticCode
                 this.known.Add((of, section), slot = this.All.Count);
                 this.All.Add((of, section));
             }
-            return $"{Open}{N(slot)}{Plus}{N(start)}{Close}";
+            return $"{Open}{(char)('0' + slot)}{N(start)}{Close}";
         }
     }
 
@@ -549,28 +550,30 @@ internal sealed class StaticCode
         /// <summary>Slots whose numbers are not the same in all scopes; they become a parameter.</summary>
         public SortedSet<int> Varying { get; } = [];
 
-        public string Text
+        public void Write(CodeWriter code)
         {
-            get
+            var positions = this.Varying.ToList();
+            var start = 0;
+            for (var open = body.IndexOf(Slots.Open); open >= 0; open = body.IndexOf(Slots.Open, start))
             {
-                var positions = this.Varying.ToList();
-                var text = new System.Text.StringBuilder();
-                for (var i = 0; i < body.Length; i++)
+                code.Append(body, start, open);
+                var (slot, offset) = (body[open + 1] - '0', 0L);
+                for (start = open + 2; body[start] != Slots.Close; start++)
+                    offset = (10 * offset) + body[start] - '0';
+                start++;
+                var position = positions.IndexOf(slot);
+                if (position < 0)
                 {
-                    if (body[i] != Slots.Open)
-                    {
-                        text.Append(body[i]);
-                        continue;
-                    }
-                    var (plus, close) = (body.IndexOf(Slots.Plus, i), body.IndexOf(Slots.Close, i));
-                    var slot = int.Parse(body.Substring(i + 1, plus - i - 1), System.Globalization.CultureInfo.InvariantCulture);
-                    var start = long.Parse(body.Substring(plus + 1, close - plus - 1), System.Globalization.CultureInfo.InvariantCulture);
-                    var position = positions.IndexOf(slot);
-                    text.Append(position < 0 ? N(this.numbers![slot] + start) : start == 0 ? $"at[{N(position)}]" : $"at[{N(position)}] + {N(start)}");
-                    i = close;
+                    code.Append(this.numbers![slot] + offset);
+                    continue;
                 }
-                return text.ToString();
+                code.Append("at[");
+                code.Append(position);
+                code.Append(offset == 0 ? "]" : "] + ");
+                if (offset > 0)
+                    code.Append(offset);
             }
+            code.Line(body.Substring(start));
         }
 
         public void Compare(long[] others)

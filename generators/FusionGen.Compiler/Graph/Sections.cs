@@ -5,11 +5,12 @@ public sealed class Section
 {
     private IReadOnlyList<ParameterOp>? parameters;
     private Dictionary<string, int>? indices;
+    private int? mixture;
 
     internal Section(string scope, int index)
     {
         (this.Scope, this.Index) = (scope, index);
-        this.Like = this;
+        (this.Same, this.Like) = (this, this);
     }
 
     /// <summary>Its values' scope.</summary>
@@ -17,6 +18,9 @@ public sealed class Section
 
     /// <summary>Its place in the chain.</summary>
     public int Index { get; }
+
+    /// <summary>The first section that is the same function as this one; itself where there is none before.</summary>
+    public Section Same { get; internal set; }
 
     /// <summary>The first section that is the same function as this one, between neighbours that are the same as this one's; itself where there is none before.</summary>
     public Section Like { get; internal set; }
@@ -28,7 +32,7 @@ public sealed class Section
     public IReadOnlyList<ParameterOp> Parameters => this.parameters ??= [.. this.Values.Select(value => value.Op).OfType<ParameterOp>()];
 
     /// <summary>The layer whose mixture it reads; -1 for none.</summary>
-    public int Mixture => this.Values.Select(value => value.Op).OfType<MixtureOp>().FirstOrDefault()?.Layer ?? -1;
+    public int Mixture => this.mixture ??= this.Values.Select(value => value.Op).OfType<MixtureOp>().FirstOrDefault()?.Layer ?? -1;
 
     /// <summary>Where among its own parameters one is; -1 where it is not its own.</summary>
     internal int IndexOf(ParameterOp parameter)
@@ -60,7 +64,7 @@ public sealed class Sections
     private const int Common = -1;
     private const int Unread = -2;
     private readonly List<Section> all = [];
-    private readonly Dictionary<string, Section> byScope = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Section?> byScope = new(StringComparer.Ordinal);
     private readonly HashSet<string> commonParameters = new(StringComparer.Ordinal);
     // By the values' ids: the section that owns it, and its place there.
     private readonly int[] owners;
@@ -116,8 +120,12 @@ public sealed class Sections
     /// <summary>The section of a scope, or of its gradients; null for what is common.</summary>
     public Section? Find(string scope)
     {
-        var forward = scope.EndsWith(GraphBuilder.GradientSuffix, StringComparison.Ordinal) ? scope.Substring(0, scope.Length - GraphBuilder.GradientSuffix.Length) : scope;
-        return this.byScope.TryGetValue(forward, out var section) ? section : null;
+        if (!this.byScope.TryGetValue(scope, out var section) && scope.EndsWith(GraphBuilder.GradientSuffix, StringComparison.Ordinal))
+        {
+            this.byScope.TryGetValue(scope.Substring(0, scope.Length - GraphBuilder.GradientSuffix.Length), out section);
+            this.byScope.Add(scope, section);
+        }
+        return section;
     }
 
     /// <summary>The section that alone reads a leaf, one that <see cref="Short"/> keeps; null for others.</summary>
@@ -150,7 +158,7 @@ public sealed class Sections
             this.byScope.Add(scope, section = new Section(scope, this.all.Count));
             this.all.Add(section);
         }
-        return section;
+        return section!;
     }
 
     /// <summary>Notes what a section hands on; false where something is read that may not be.</summary>
@@ -168,20 +176,19 @@ public sealed class Sections
 
     private void FindAlike()
     {
-        var kinds = new Section[this.all.Count];
         var distinct = new List<Section>();
         foreach (var section in this.all)
         {
             var known = distinct.Find(other => this.AreSame(other, section));
             if (known is null)
                 distinct.Add(known = section);
-            kinds[section.Index] = known;
+            section.Same = known;
         }
         var seen = new Dictionary<(Section?, Section, Section?), Section>();
         foreach (var section in this.all)
         {
             var i = section.Index;
-            var key = (i > 0 ? kinds[i - 1] : null, kinds[i], i + 1 < kinds.Length ? kinds[i + 1] : null);
+            var key = (i > 0 ? this.all[i - 1].Same : null, section.Same, i + 1 < this.all.Count ? this.all[i + 1].Same : null);
             if (seen.TryGetValue(key, out var like))
             {
                 section.Like = like;

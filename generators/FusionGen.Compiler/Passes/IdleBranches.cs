@@ -77,7 +77,7 @@ internal sealed class IdleBranches
             SelectOp select when value.Inputs[0].Op is MixtureOp { Log: false } mixture => [[new Candidate(mixture, select.Index)]],
             MulOp or MatMulOp or MatMulSumOp or MixOp or MixGradientOp or MulSumToOp or HeadProductOp or LinearOp { Bias: false } => [Of(0), Of(1)],
             MulAddOp or LinearOp => [Intersection(Union([Of(0), Of(1)]), Of(2))],
-            AddOp => [Intersection(Of(0), Of(1))],
+            AddOp when value.Inputs.Count == 2 => [Intersection(Of(0), Of(1))],
             ScaleOp or SumToOp or ReshapeOp or PermuteOp or SliceOp or SelectOp or ExpandOp or BroadcastToOp or BlockDiagonalOp or DiagonalBlocksOp or RollOp or PadOp or MeanOp or EmbedOp => [Of(0)],
             UnaryGradientOp or SoftmaxGradientOp or LayerNormGradientOp or LayerNormScaleGradientOp => [Of(1)],
             _ => [],

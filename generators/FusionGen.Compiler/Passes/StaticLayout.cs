@@ -19,48 +19,54 @@ public enum Stage
 }
 
 /// <summary>Memory of a buffer, or of all those of a section that are written first in one run and read last in another.</summary>
-/// <param name="Phase">Which arena it is in.</param>
-public sealed record StaticBlock(Phase Phase)
+/// <param name="phase">Which arena it is in.</param>
+/// <param name="index">Its number.</param>
+/// <param name="owner">The section that writes it first; null for what is common.</param>
+public sealed class StaticBlock(Phase phase, int index, Section? owner) : StaticExtent
 {
-    /// <summary>Numbers, in all or per image.</summary>
-    public long Elements { get; internal set; }
+    /// <summary>Which arena it is in.</summary>
+    public Phase Phase => phase;
 
-    /// <summary>First instruction that writes it.</summary>
-    public int First { get; internal set; } = int.MaxValue;
+    internal int Index => index;
 
-    /// <summary>Last instruction that reads it.</summary>
-    public int Last { get; internal set; } = -1;
-
-    /// <summary>Where it is in its arena.</summary>
-    public long Offset { get; internal set; } = -1;
-
-    /// <inheritdoc/>
-    public bool Equals(StaticBlock? other) => ReferenceEquals(this, other);
-
-    /// <inheritdoc/>
-    public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this);
+    internal Section? Owner => owner;
 }
 
 /// <summary>Consecutive instructions of one scope.</summary>
-/// <param name="Stage">When they run.</param>
-/// <param name="Scope">The scope.</param>
-/// <param name="Section">Its section; null for what is common.</param>
-public sealed record StaticRun(Stage Stage, string Scope, Section? Section)
+/// <param name="stage">When they run.</param>
+/// <param name="scope">The scope.</param>
+/// <param name="section">Its section; null for what is common.</param>
+public sealed class StaticRun(Stage stage, string scope, Section? section)
 {
+    /// <summary>When they run.</summary>
+    public Stage Stage => stage;
+
+    /// <summary>The scope.</summary>
+    public string Scope => scope;
+
+    /// <summary>Its section; null for what is common.</summary>
+    public Section? Section => section;
+
     /// <summary>The instructions.</summary>
     public List<StaticInstruction> Instructions { get; } = [];
 
     /// <summary>The memory they touch: by which instruction first, by which last.</summary>
-    internal Dictionary<StaticBlock, (int First, int Last)> Blocks { get; } = [];
+    internal List<(StaticBlock Block, int First, int Last)> Blocks { get; } = [];
 }
 
 /// <summary>A run, as itself or for a section that is like its own.</summary>
-/// <param name="Run">What is called.</param>
-/// <param name="Section">For which section; null for what is common.</param>
-public sealed record StaticCall(StaticRun Run, Section? Section)
+/// <param name="run">What is called.</param>
+/// <param name="section">For which section; null for what is common.</param>
+public readonly struct StaticCall(StaticRun run, Section? section)
 {
+    /// <summary>What is called.</summary>
+    public StaticRun Run => run;
+
+    /// <summary>For which section; null for what is common.</summary>
+    public Section? Section => section;
+
     /// <summary>The scope that is called for.</summary>
-    public string Scope => this.Section is null || this.Section == this.Run.Section ? this.Run.Scope : this.Run.Scope.Replace(this.Run.Section!.Scope, this.Section.Scope);
+    public string Scope => section is null || section == run.Section ? run.Scope : section.Scope + run.Scope.Substring(run.Section!.Scope.Length);
 }
 
 /// <summary>
@@ -71,25 +77,28 @@ public sealed class StaticLayout
 {
     private readonly StaticPlan plan;
     private readonly Sections sections;
+    private readonly bool isShort;
     private readonly List<StaticRun> runs = [];
     private readonly List<StaticCall> calls = [];
-    // For every section what stands for the blocks of the section that is planned in its place.
-    private readonly Dictionary<StaticBlock, StaticBlock>[] own;
+    private readonly List<StaticBlock> planned = [];
+    // For every section what stands for the blocks of the section that is planned in its place, by their numbers.
+    private readonly StaticBlock?[][] own;
 
-    internal StaticLayout(StaticPlan plan, IEnumerable<Value> results)
+    internal StaticLayout(StaticPlan plan, IReadOnlyList<Value> results)
     {
         this.plan = plan;
         this.sections = plan.Network.Sections;
-        this.own = new Dictionary<StaticBlock, StaticBlock>[this.sections.All.Count];
+        this.isShort = plan.Network.IsShort;
+        this.own = new StaticBlock?[this.isShort ? this.sections.All.Count : 0][];
         this.Split();
-        var buffers = this.Lifetimes(results);
-        var blocks = this.Group(buffers);
+        this.Group(this.Lifetimes(results));
         this.Unroll();
-        this.Bind(blocks);
-        var all = this.Lifetimes([.. results.Select(result => plan[result].Buffer?.Block).OfType<StaticBlock>()]);
-        this.SampleElements = Arrange([.. all.Where(block => block.Phase == Phase.Sample)]);
-        this.SharedElements = Arrange([.. all.Where(block => block.Phase == Phase.Shared)]);
-        this.PartialElements = Append(all.Where(block => block.Phase == Phase.Partial));
+        if (this.isShort)
+            this.Bind();
+        var blocks = this.BlockLifetimes(results);
+        this.SampleElements = Arrange(blocks.FindAll(block => block.Phase == Phase.Sample));
+        this.SharedElements = Arrange(blocks.FindAll(block => block.Phase == Phase.Shared));
+        this.PartialElements = Append(blocks.FindAll(block => block.Phase == Phase.Partial));
     }
 
     /// <summary>The calls, in order.</summary>
@@ -124,13 +133,10 @@ public sealed class StaticLayout
             .Where(block => block.Phase == Phase.Sample && block.First < instruction && block.Last >= instruction).OrderBy(block => block.Offset)];
 
     /// <summary>Where a place begins when a section stands in for the one that was planned.</summary>
-    public long Offset(StaticPlace place, Section? section) => this.Block(place.Buffer!.Block, section).Offset + place.Buffer.Start + place.Start;
+    public long Offset(StaticPlace place, Section? section) => this.Block(place.Buffer!.Block, section).Offset + place.Buffer.Offset + place.Start;
 
     /// <summary>The block that a section has in the place of one that was planned.</summary>
-    public StaticBlock Block(StaticBlock block, Section? section) => section is not null && this.own[section.Index].TryGetValue(block, out var other) ? other : block;
-
-    /// <summary>The section that is planned in another's place.</summary>
-    private Section Planned(Section section) => this.plan.Network.IsShort ? section.Like : section;
+    public StaticBlock Block(StaticBlock block, Section? section) => section is null || !this.isShort ? block : this.own[section.Index][block.Index] ?? block;
 
     /// <summary>For a sum of what several sections have: the summands with their sections, last section first; null for any other instruction.</summary>
     public IReadOnlyList<(StaticPlace Place, Section? Section)>? Summands(StaticInstruction instruction)
@@ -138,24 +144,35 @@ public sealed class StaticLayout
         if (instruction.Value is not { Op: AddOp, Scope: GraphBuilder.SharedScope + GraphBuilder.GradientSuffix } value)
             return null;
         var parts = value.Inputs.Select((input, i) => (Section: this.sections.Find(input.Scope), Place: instruction.Inputs[i])).ToList();
-        return [
-            .. parts.Where(part => part.Section is null).Select(part => (part.Place, (Section?)null)),
-            .. this.sections.All.Reverse().SelectMany(section => parts.Where(part => part.Section == this.Planned(section)).Select(part => (part.Place, (Section?)section)))];
+        var summands = parts.Where(part => part.Section is null).Select(part => (part.Place, (Section?)null)).ToList();
+        foreach (var section in this.sections.All.Reverse())
+        {
+            foreach (var part in parts)
+            {
+                if (part.Section == this.Planned(section))
+                    summands.Add((part.Place, section));
+            }
+        }
+        return summands;
     }
+
+    /// <summary>The section that is planned in another's place.</summary>
+    private Section Planned(Section section) => this.isShort ? section.Like : section;
 
     /// <summary>Runs of the planned instructions, stage after stage.</summary>
     private void Split()
     {
         var last = this.plan.Network.Logits.Id;
-        foreach (var stage in (Stage[])Enum.GetValues(typeof(Stage)))
+        for (var stage = Stage.Shared; stage <= Stage.Finish; stage++)
         {
             StaticRun? run = null;
             foreach (var instruction in this.plan.Instructions)
             {
                 if (StageOf(instruction, last) != stage)
                     continue;
-                if (run?.Scope != instruction.Value.Scope)
-                    this.runs.Add(run = new StaticRun(stage, instruction.Value.Scope, this.sections.IsChain ? this.sections.Find(instruction.Value.Scope) : null));
+                var scope = instruction.Value.Scope;
+                if (run is null || (!ReferenceEquals(run.Scope, scope) && run.Scope != scope))
+                    this.runs.Add(run = new StaticRun(stage, scope, this.sections.IsChain ? this.sections.Find(scope) : null));
                 run.Instructions.Add(instruction);
             }
         }
@@ -169,7 +186,7 @@ public sealed class StaticLayout
     };
 
     /// <summary>When each buffer is written first and read last.</summary>
-    private List<StaticBuffer> Lifetimes(IEnumerable<Value> results)
+    private List<StaticBuffer> Lifetimes(IReadOnlyList<Value> results)
     {
         var buffers = new List<StaticBuffer>();
         var position = 0;
@@ -177,80 +194,78 @@ public sealed class StaticLayout
         {
             foreach (var instruction in run.Instructions)
             {
-                foreach (var place in Places(instruction))
+                foreach (var buffer in instruction.Buffers)
                 {
-                    if (place?.Buffer is not { } buffer)
-                        continue;
-                    if (buffer.Last < 0)
-                    {
+                    if (buffer.Touch(position, position))
                         buffers.Add(buffer);
-                        buffer.First = position;
-                    }
-                    buffer.Last = position;
                 }
                 position++;
             }
         }
         foreach (var result in results)
-        {
-            if (this.plan[result].Buffer is { } buffer)
-                buffer.Last = int.MaxValue;
-        }
+            this.plan[result].Buffer?.Touch(position, int.MaxValue);
         return buffers;
     }
-
-    private static IEnumerable<StaticPlace?> Places(StaticInstruction instruction) =>
-        [.. instruction.Inputs, instruction.Result, instruction.Residual, instruction.Saved, .. instruction.Parts.Values];
 
     /// <summary>
     /// Buffers of a section that repeats are one block where they are written first in one run and read last in another, and those that come
     /// and go within a run share its memory; any other buffer is a block of its own.
     /// </summary>
-    private List<StaticBlock> Group(List<StaticBuffer> buffers)
+    private void Group(List<StaticBuffer> buffers)
     {
-        var runOf = this.runs.SelectMany((run, i) => Enumerable.Repeat(i, run.Instructions.Count)).ToArray();
-        var blocks = new Dictionary<(int, int, Phase), List<StaticBuffer>>();
-        var all = new List<StaticBlock>();
+        var runOf = new List<int>();
+        for (var i = 0; i < this.runs.Count; i++)
+            runOf.AddRange(Enumerable.Repeat(i, this.runs[i].Instructions.Count));
+        var groups = new Dictionary<(int, int, Phase), List<StaticBuffer>>();
         foreach (var buffer in buffers)
         {
             var first = runOf[buffer.First];
-            var key = (first, buffer.Last == int.MaxValue ? int.MaxValue : runOf[buffer.Last], ArenaOf(buffer));
-            var isRepeated = this.plan.Network.IsShort && this.runs[first].Section is { Like.Times: > 1 };
-            if (isRepeated && blocks.TryGetValue(key, out var members))
+            var arena = buffer.Phase == Phase.Finish ? Phase.Shared : buffer.Phase;
+            var section = this.runs[first].Section;
+            List<StaticBuffer>? group = null;
+            if (this.isShort && section is { Like.Times: > 1 })
             {
-                buffer.Block = members[0].Block;
-                members.Add(buffer);
+                var key = (first, buffer.Last == int.MaxValue ? int.MaxValue : runOf[buffer.Last], arena);
+                if (!groups.TryGetValue(key, out group))
+                    groups.Add(key, group = []);
+            }
+            group?.Add(buffer);
+            if (group is { Count: > 1 })
+            {
+                buffer.Block = group[0].Block;
                 continue;
             }
-            all.Add(buffer.Block = new StaticBlock(ArenaOf(buffer)) { Elements = buffer.Elements });
-            if (isRepeated)
-                blocks.Add(key, [buffer]);
+            this.planned.Add(buffer.Block = new StaticBlock(arena, this.planned.Count, section) { Elements = buffer.Elements });
         }
-        foreach (var pair in blocks)
+        foreach (var pair in groups)
         {
             var (first, last, arena) = pair.Key;
-            pair.Value[0].Block.Elements = first == last && arena != Phase.Partial ? Pack(pair.Value) : Append(pair.Value);
+            pair.Value[0].Block.Elements = first == last && arena != Phase.Partial ? Arrange(pair.Value) : Append(pair.Value);
         }
+        var seen = new int[this.planned.Count];
         foreach (var run in this.runs)
         {
+            Array.Clear(seen, 0, seen.Length);
             for (var i = 0; i < run.Instructions.Count; i++)
             {
-                foreach (var place in Places(run.Instructions[i]))
+                foreach (var buffer in run.Instructions[i].Buffers)
                 {
-                    if (place?.Buffer is { } buffer)
-                        run.Blocks[buffer.Block] = (run.Blocks.TryGetValue(buffer.Block, out var times) ? times.First : i, i);
+                    ref var at = ref seen[buffer.Block.Index];
+                    if (at == 0)
+                    {
+                        run.Blocks.Add((buffer.Block, i, i));
+                        at = run.Blocks.Count;
+                    }
+                    run.Blocks[at - 1] = (buffer.Block, run.Blocks[at - 1].First, i);
                 }
             }
         }
-        return all;
     }
-
-    private static Phase ArenaOf(StaticBuffer buffer) => buffer.Phase == Phase.Finish ? Phase.Shared : buffer.Phase;
 
     /// <summary>The calls of every section, those left out among them.</summary>
     private void Unroll()
     {
-        if (!this.plan.Network.IsShort)
+        if (!this.isShort)
         {
             this.calls.AddRange(this.runs.Select(run => new StaticCall(run, run.Section)));
             return;
@@ -258,105 +273,94 @@ public sealed class StaticLayout
         foreach (var stage in this.runs.ToLookup(run => run.Stage))
         {
             var bySection = stage.ToLookup(run => run.Section);
-            var chain = stage.Key is Stage.Shared or Stage.Forward ? this.sections.All : this.sections.All.Reverse();
             var common = bySection[null].Select(run => new StaticCall(run, null));
             if (stage.Key == Stage.Shared)
                 this.calls.AddRange(common);
-            this.calls.AddRange(chain.SelectMany(section => bySection[this.Planned(section)].Select(run => new StaticCall(run, section))));
+            foreach (var section in stage.Key is Stage.Shared or Stage.Forward ? this.sections.All : this.sections.All.Reverse())
+            {
+                foreach (var run in bySection[this.Planned(section)])
+                    this.calls.Add(new StaticCall(run, section));
+            }
             if (stage.Key != Stage.Shared)
                 this.calls.AddRange(common);
         }
     }
 
     /// <summary>Gives every section blocks of its own, and those of its neighbours that it touches.</summary>
-    private void Bind(List<StaticBlock> blocks)
+    private void Bind()
     {
         var chain = this.sections.All;
-        for (var i = 0; i < chain.Count; i++)
-            this.own[i] = [];
-        if (!this.plan.Network.IsShort)
-            return;
-        var order = new Dictionary<StaticBlock, int>();
-        foreach (var block in blocks)
-            order.Add(block, order.Count);
-        var touched = new HashSet<StaticBlock>[chain.Count];
-        var owner = new Dictionary<StaticBlock, Section?>();
+        var touched = new bool[chain.Count][];
         foreach (var run in this.runs)
         {
-            foreach (var block in run.Blocks.Keys)
-            {
-                if (!owner.ContainsKey(block))
-                    owner.Add(block, run.Section);
-                if (run.Section is { } section && !(owner[block] is null))
-                    (touched[section.Index] ??= []).Add(block);
-            }
+            if (run.Section is not { } section)
+                continue;
+            var of = touched[section.Index] ??= new bool[this.planned.Count];
+            foreach (var (block, _, _) in run.Blocks)
+                of[block.Index] |= block.Owner is not null;
         }
         foreach (var section in chain)
         {
-            var planned = this.Planned(section);
-            foreach (var block in touched[planned.Index] ?? [])
+            var blocks = this.own[section.Index] = new StaticBlock?[this.planned.Count];
+            foreach (var block in this.planned)
             {
-                if (owner[block] == planned)
-                    this.own[section.Index].Add(block, section == planned ? block : new StaticBlock(block.Phase) { Elements = block.Elements });
+                if (block.Owner == this.Planned(section))
+                    blocks[block.Index] = section == block.Owner ? block : new StaticBlock(block.Phase, block.Index, section) { Elements = block.Elements };
             }
         }
 
         // What planned neighbours both touch is, for the neighbours they stand for, one block as well.
         var kept = this.sections.Short;
-        var next = kept.Zip(kept.Skip(1), (section, following) => (section, following)).ToDictionary(pair => pair.section, pair => pair.following);
-        var previous = next.ToDictionary(pair => pair.Value, pair => pair.Key);
+        var (before, after) = (new List<StaticBlock>[chain.Count], new List<StaticBlock>[chain.Count]);
+        for (var i = 0; i + 1 < kept.Count; i++)
+        {
+            var (left, right) = (touched[kept[i].Index], touched[kept[i + 1].Index]);
+            before[kept[i + 1].Index] = after[kept[i].Index] = left is null || right is null ? [] : this.planned.FindAll(block => left[block.Index] && right[block.Index]);
+        }
         for (var i = 0; i + 1 < chain.Count; i++)
-            this.Join(chain[i], chain[i + 1], forward: true, Handed);
+            this.Hand(chain[i], after[this.Planned(chain[i]).Index], chain[i + 1], before[this.Planned(chain[i + 1]).Index]);
         for (var i = chain.Count - 2; i >= 0; i--)
-            this.Join(chain[i], chain[i + 1], forward: false, Handed);
+            this.Hand(chain[i + 1], before[this.Planned(chain[i + 1]).Index], chain[i], after[this.Planned(chain[i]).Index]);
         foreach (var section in chain)
         {
-            foreach (var block in touched[this.Planned(section).Index] ?? [])
+            var of = touched[this.Planned(section).Index];
+            for (var i = 0; of is not null && i < of.Length; i++)
             {
-                if (!this.own[section.Index].ContainsKey(block))
+                if (of[i] && this.own[section.Index][i] is null)
                     throw new UnrollException($"{section.Scope} touches memory that no neighbour hands to it");
             }
         }
-
-        (List<StaticBlock> Left, List<StaticBlock> Right) Handed(Section left, Section right)
-        {
-            var (a, b) = (this.Planned(left), this.Planned(right));
-            return (Between(a, next[a]), Between(previous[b], b));
-        }
-
-        List<StaticBlock> Between(Section one, Section other) =>
-            touched[one.Index] is { } first && touched[other.Index] is { } second ? [.. first.Where(second.Contains).OrderBy(block => order[block])] : [];
     }
 
-    private void Join(Section left, Section right, bool forward, Func<Section, Section, (List<StaticBlock> Left, List<StaticBlock> Right)> handed)
+    private void Hand(Section from, List<StaticBlock> sources, Section to, List<StaticBlock> targets)
     {
-        var (a, b) = handed(left, right);
-        if (a.Count != b.Count)
-            throw new UnrollException($"{left.Scope} and {right.Scope} do not fit");
-        for (var i = 0; i < a.Count; i++)
+        for (var i = 0; i < Math.Max(sources.Count, targets.Count); i++)
         {
-            var (from, to) = forward ? (this.own[left.Index], this.own[right.Index]) : (this.own[right.Index], this.own[left.Index]);
-            var (source, target) = forward ? (a[i], b[i]) : (b[i], a[i]);
-            if (source.Elements != target.Elements || source.Phase != target.Phase)
-                throw new UnrollException($"{left.Scope} and {right.Scope} do not fit");
-            if (from.TryGetValue(source, out var block) && !to.ContainsKey(target))
-                to.Add(target, block);
+            if (sources.Count != targets.Count || sources[i].Elements != targets[i].Elements || sources[i].Phase != targets[i].Phase)
+                throw new UnrollException($"{from.Scope} and {to.Scope} do not fit");
+            this.own[to.Index][targets[i].Index] ??= this.own[from.Index][sources[i].Index];
         }
     }
 
     /// <summary>When each block is written first and read last.</summary>
-    private List<StaticBlock> Lifetimes(HashSet<StaticBlock> results)
+    private List<StaticBlock> BlockLifetimes(IReadOnlyList<Value> results)
     {
+        var isResult = new bool[this.planned.Count];
+        foreach (var result in results)
+        {
+            if (this.plan[result].Buffer is { } buffer)
+                isResult[buffer.Block.Index] = true;
+        }
         var all = new List<StaticBlock>();
         var start = 0;
         foreach (var call in this.calls)
         {
             var run = call.Run;
-            foreach (var pair in run.Blocks)
-                Touch(this.Block(pair.Key, call.Section), start + pair.Value.First, results.Contains(pair.Key) ? int.MaxValue : start + pair.Value.Last);
-            if (run.Section is null && this.plan.Network.IsShort)
+            foreach (var (block, first, last) in run.Blocks)
+                Touch(this.Block(block, call.Section), start + first, isResult[block.Index] ? int.MaxValue : start + last);
+            if (run.Section is null && this.isShort)
             {
-                foreach (var (place, section) in run.Instructions.Select(this.Summands).SelectMany(summands => summands ?? []))
+                foreach (var (place, section) in run.Instructions.SelectMany(instruction => this.Summands(instruction) ?? []))
                 {
                     if (place.Buffer is { } buffer)
                         Touch(this.Block(buffer.Block, section), start, start + run.Instructions.Count);
@@ -368,86 +372,52 @@ public sealed class StaticLayout
 
         void Touch(StaticBlock block, int first, int last)
         {
-            if (block.Last < 0)
-            {
+            if (block.Touch(first, last))
                 all.Add(block);
-                block.First = first;
-            }
-            block.Last = Math.Max(block.Last, last);
         }
     }
 
     /// <summary>Largest first, each at the lowest place where it is in nobody's way at any time.</summary>
-    private static long Arrange(List<StaticBlock> blocks)
+    private static long Arrange<T>(List<T> extents)
+        where T : StaticExtent
     {
-        var spans = blocks.ConvertAll(block => new Span(block.Elements, block.First, block.Last, offset => block.Offset = offset));
-        return Span.Arrange(spans);
-    }
-
-    private static long Pack(List<StaticBuffer> buffers) =>
-        Span.Arrange(buffers.ConvertAll(buffer => new Span(buffer.Elements, buffer.First, buffer.Last, offset => buffer.Start = offset)));
-
-    private static long Append(List<StaticBuffer> buffers)
-    {
+        // In the order of their offsets.
+        var placed = new List<T>(extents.Count);
         var end = 0L;
-        foreach (var buffer in buffers)
+        foreach (var extent in extents.OrderByDescending(extent => extent.Elements).ThenBy(extent => extent.First))
         {
-            buffer.Start = end;
-            end += buffer.Elements;
-        }
-        return end;
-    }
-
-    private static long Append(IEnumerable<StaticBlock> blocks)
-    {
-        var end = 0L;
-        foreach (var block in blocks)
-        {
-            block.Offset = end;
-            end += block.Elements;
-        }
-        return end;
-    }
-
-    /// <summary>Something that needs memory for a time.</summary>
-    private sealed class Span(long elements, int first, int last, Action<long> place)
-    {
-        private long offset;
-
-        public static long Arrange(List<Span> spans)
-        {
-            // In the order of their offsets.
-            var placed = new List<Span>();
-            var end = 0L;
-            foreach (var span in spans.OrderByDescending(span => span.Elements).ThenBy(span => span.First))
+            var (offset, at) = (0L, 0);
+            for (; at < placed.Count; at++)
             {
-                var offset = 0L;
-                foreach (var other in placed)
-                {
-                    if (other.First > span.Last || span.First > other.Last)
-                        continue;
-                    if (offset + span.Elements <= other.offset)
-                        break;
-                    offset = Math.Max(offset, other.offset + other.Elements);
-                }
-                span.Place(offset);
-                placed.Insert(placed.FindLastIndex(other => other.offset <= offset) + 1, span);
-                end = Math.Max(end, offset + span.Elements);
+                var other = placed[at];
+                if (other.First > extent.Last || extent.First > other.Last)
+                    continue;
+                if (offset + extent.Elements <= other.Offset)
+                    break;
+                offset = Math.Max(offset, other.Offset + other.Elements);
             }
-            return end;
+            extent.Offset = offset;
+            while (at > 0 && placed[at - 1].Offset > offset)
+                at--;
+            while (at < placed.Count && placed[at].Offset <= offset)
+                at++;
+            placed.Insert(at, extent);
+            end = Math.Max(end, offset + extent.Elements);
         }
+        return end;
+    }
 
-        private long Elements => elements;
-
-        private int First => first;
-
-        private int Last => last;
-
-        private void Place(long at)
+    /// <summary>One after the other.</summary>
+    private static long Append<T>(List<T> extents)
+        where T : StaticExtent
+    {
+        var end = 0L;
+        foreach (var extent in extents)
         {
-            this.offset = at;
-            place(at);
+            extent.Offset = end;
+            end += extent.Elements;
         }
+        return end;
     }
 }
 

@@ -18,31 +18,43 @@ public enum Phase
     Finish,
 }
 
-/// <summary>Memory that one or more values have at different times.</summary>
-/// <param name="Phase">Which arena it is in.</param>
-/// <param name="Elements">Numbers, in all or per image.</param>
-public sealed record StaticBuffer(Phase Phase, long Elements)
+/// <summary>Memory that is needed for a time.</summary>
+public abstract class StaticExtent
 {
+    /// <summary>Numbers, in all or per image.</summary>
+    public long Elements { get; internal set; }
+
+    /// <summary>First instruction that writes it.</summary>
+    public int First { get; private set; } = int.MaxValue;
+
+    /// <summary>Last instruction that reads it.</summary>
+    public int Last { get; private set; } = -1;
+
+    /// <summary>Where it begins: a block in its arena, a buffer in its block.</summary>
+    public long Offset { get; internal set; }
+
+    /// <summary>Notes that it is needed; true the first time.</summary>
+    internal bool Touch(int first, int last)
+    {
+        var isFirst = this.Last < 0;
+        (this.First, this.Last) = (Math.Min(this.First, first), Math.Max(this.Last, last));
+        return isFirst;
+    }
+}
+
+/// <summary>Memory that one or more values have at different times.</summary>
+public sealed class StaticBuffer : StaticExtent
+{
+    internal StaticBuffer(Phase phase, long elements) => (this.Phase, this.Elements) = (phase, elements);
+
+    /// <summary>When it is written.</summary>
+    public Phase Phase { get; }
+
     /// <summary>The block of memory that it lies in.</summary>
     public StaticBlock Block { get; internal set; } = null!;
 
-    /// <summary>Where in the block.</summary>
-    public long Start { get; internal set; }
-
-    /// <summary>Where it is in its arena.</summary>
-    internal long Offset => this.Block.Offset + this.Start;
-
-    /// <summary>First instruction that writes it.</summary>
-    internal int First { get; set; } = int.MaxValue;
-
-    /// <summary>Last instruction that reads it.</summary>
-    internal int Last { get; set; } = -1;
-
-    /// <inheritdoc/>
-    public bool Equals(StaticBuffer? other) => ReferenceEquals(this, other);
-
-    /// <inheritdoc/>
-    public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this);
+    /// <summary>The values that have it.</summary>
+    internal List<Value> Values { get; } = [];
 }
 
 /// <summary>Where a value is: in a buffer, or in a leaf of the graph.</summary>
@@ -61,7 +73,33 @@ public sealed record StaticPlace(Value? Leaf, StaticBuffer? Buffer, long Start, 
 /// <param name="Saved">Further numbers: those that pass from forward to backward (a layer norm's statistics, attention's normalisers), or a patch embedding's rows; null for none.</param>
 /// <param name="Parts">Further results, by the input they are the gradient of.</param>
 public sealed record StaticInstruction(
-    Value Value, Phase Phase, StaticPlace Result, IReadOnlyList<StaticPlace> Inputs, StaticPlace? Residual, StaticPlace? Saved, IReadOnlyDictionary<int, StaticPlace> Parts);
+    Value Value, Phase Phase, StaticPlace Result, IReadOnlyList<StaticPlace> Inputs, StaticPlace? Residual, StaticPlace? Saved, IReadOnlyDictionary<int, StaticPlace> Parts)
+{
+    /// <summary>The memory it touches; some more than once.</summary>
+    internal IReadOnlyList<StaticBuffer> Buffers { get; } = BuffersOf(Result, Inputs, Residual, Saved, Parts);
+
+    private static List<StaticBuffer> BuffersOf(StaticPlace result, IReadOnlyList<StaticPlace> inputs, StaticPlace? residual, StaticPlace? saved, IReadOnlyDictionary<int, StaticPlace> parts)
+    {
+        var buffers = new List<StaticBuffer>(inputs.Count + 2);
+        for (var i = 0; i < inputs.Count; i++)
+            Add(inputs[i]);
+        Add(result);
+        Add(residual);
+        Add(saved);
+        if (parts.Count > 0)
+        {
+            foreach (var part in parts.Values)
+                Add(part);
+        }
+        return buffers;
+
+        void Add(StaticPlace? place)
+        {
+            if (place?.Buffer is { } buffer)
+                buffers.Add(buffer);
+        }
+    }
+}
 
 /// <summary>
 /// A graph as straight-line calls on planned memory: what depends on parameters only once a step, everything else image by image, so that
@@ -77,16 +115,17 @@ public sealed class StaticPlan
     private readonly List<Value>?[] users;
     private readonly Dictionary<object, StaticPlace> saved = [];
     private readonly List<StaticInstruction> instructions = [];
-    private readonly Dictionary<StaticBuffer, List<Value>> aliases = [];
-    private readonly HashSet<Value> results;
+    private readonly bool[] isResult;
 
-    private StaticPlan(Network network, IReadOnlyList<Value> values, IEnumerable<Value> results, IReadOnlyDictionary<Value, Value>? gradients = null)
+    private StaticPlan(Network network, IReadOnlyList<Value> values, IReadOnlyList<Value> results, IReadOnlyDictionary<Value, Value>? gradients = null)
     {
         this.Network = network;
         this.Values = InOrder(network.Sections, values);
-        this.results = [.. results];
-        this.Idle = IdleBranches.Of(network.Sections, this.Values, this.results, gradients);
+        this.Idle = IdleBranches.Of(network.Sections, this.Values, results, gradients);
         var count = values[values.Count - 1].Id + 1;
+        this.isResult = new bool[count];
+        foreach (var result in results)
+            this.isResult[result.Id] = true;
         (this.places, this.phases, this.users) = (new StaticPlace?[count], new Phase[count], new List<Value>?[count]);
         foreach (var value in this.Values)
         {
@@ -100,7 +139,7 @@ public sealed class StaticPlan
         }
         foreach (var value in this.Values)
             this.Schedule(value);
-        this.Layout = new StaticLayout(this, this.results);
+        this.Layout = new StaticLayout(this, results);
     }
 
     /// <summary>The network whose values it computes.</summary>
@@ -157,7 +196,7 @@ public sealed class StaticPlan
 
     /// <summary>Plans a training step: the forward pass and every gradient.</summary>
     public static StaticPlan Of(Differentiation differentiation) =>
-        new(differentiation.Network, differentiation.Values, differentiation.Gradients.Values.Append(differentiation.Network.Logits), differentiation.Gradients);
+        new(differentiation.Network, differentiation.Values, [.. differentiation.Gradients.Values, differentiation.Network.Logits], differentiation.Gradients);
 
     /// <summary>Where a value is.</summary>
     public StaticPlace this[Value value] => this.places[value.Id]!;
@@ -232,7 +271,7 @@ public sealed class StaticPlan
         var inputs = value.Inputs.Select(input => this[input]).ToArray();
         var phase = this.phases[value.Id];
         // Attention whose tokens nothing tuned lies before hands on the gradients of its prefix alone (METHOD §6.1, S7).
-        var isWanted = this.results.Contains(value) || this.UsersOf(value).Any(user => user.Op is not PartOp);
+        var isWanted = this.isResult[value.Id] || this.UsersOf(value).Any(user => user.Op is not PartOp);
         var (result, residual) = isWanted ? this.Target(value) : (new StaticPlace(null, null, 0, 0), null);
         // The backward pass of attention needs the output only where it skips the tokens' logits.
         if (value.Op is AttentionGradientOp && isWanted)
@@ -272,7 +311,7 @@ public sealed class StaticPlan
     /// <summary>The sum that an operation's result goes into and nowhere else, if it can be computed right into it; null otherwise.</summary>
     private Value? SumOf(Value value)
     {
-        if (!CanAccumulate(value.Op) || this.results.Contains(value) || this.phases[value.Id] != Phase.Sample)
+        if (!CanAccumulate(value.Op) || this.isResult[value.Id] || this.phases[value.Id] != Phase.Sample)
             return null;
         var users = this.UsersOf(value);
         if (users.Count != 1 || users[0].Op is not AddOp || users[0].Shape != value.Shape)
@@ -309,17 +348,13 @@ public sealed class StaticPlan
     {
         if (this[value] is not { Buffer: { Phase: Phase.Sample } buffer } || this.phases[user.Id] != Phase.Sample)
             return false;
-        return this.aliases[buffer].All(alias => !this.results.Contains(alias) && this.UsersOf(alias).All(reader => reader == user || this.places[reader.Id] is not null));
+        return buffer.Values.TrueForAll(alias => !this.isResult[alias.Id] && this.UsersOf(alias).All(reader => reader == user || this.places[reader.Id] is not null));
     }
 
     private void Place(Value value, StaticPlace place)
     {
         this.places[value.Id] = place;
-        if (place.Buffer is not { } buffer)
-            return;
-        if (!this.aliases.TryGetValue(buffer, out var list))
-            this.aliases.Add(buffer, list = []);
-        list.Add(value);
+        place.Buffer?.Values.Add(value);
     }
 
     private StaticPlace Fresh(Value value) => new(null, new StaticBuffer(this.phases[value.Id], value.Shape.Elements), 0, value.Shape.Elements);

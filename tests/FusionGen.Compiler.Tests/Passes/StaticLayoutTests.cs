@@ -57,7 +57,7 @@ public class StaticLayoutTests
                 }
             }
 
-            (StaticBlock, long) Mark(StaticPlace place, Section? section) => (plan.Layout.Block(place.Buffer!.Block, section), place.Buffer.Start);
+            (StaticBlock, long) Mark(StaticPlace place, Section? section) => (plan.Layout.Block(place.Buffer!.Block, section), place.Buffer.Offset);
 
             Span<(StaticBlock, long)> Numbers(StaticPlace place, Section? section) =>
                 memory[place.Buffer!.Block.Phase].AsSpan((int)(plan.Layout.Offset(place, section) - place.Start), (int)place.Buffer.Elements);
