@@ -223,7 +223,7 @@ internal sealed class StaticCode
                     this.WriteCall(code, instruction);
             }
         }
-        var read = alike.Where(i => this.plan.Idle.ZeroWithout(i.Value).Except(this.plan.Idle.UnreadWithout(i.Value)).Any() && i.Residual != i.Result).ToList();
+        var read = alike.FindAll(i => this.plan.Idle.ZeroWithout(i.Value).Count > 0 && this.plan.Idle.ZeroWithout(i.Value).Except(this.plan.Idle.UnreadWithout(i.Value)).Any() && i.Residual != i.Result);
         if (read.Count > 0)
         {
             using (code.Block("else"))
@@ -254,8 +254,9 @@ internal sealed class StaticCode
     private void WriteCall(CodeWriter code, StaticInstruction i)
     {
         var value = i.Value;
-        var x = i.Inputs.Select(place => this.Place(place)).ToArray();
-        var shapes = value.Inputs.Select(input => input.Shape).ToArray();
+        var (x, shapes) = (new string[i.Inputs.Count], new Shape[i.Inputs.Count]);
+        for (var input = 0; input < x.Length; input++)
+            (x[input], shapes[input]) = (this.Place(i.Inputs[input]), value.Inputs[input].Shape);
         var (r, shape) = (this.Place(i.Result), value.Shape);
         var residual = i.Residual is null ? "default" : this.Place(i.Residual);
         var saved = i.Saved is null ? "default" : this.Place(i.Saved);
@@ -458,9 +459,7 @@ internal sealed class StaticCode
     private string Place(StaticPlace place, Section? section = null)
     {
         if (place.Buffer is { } buffer)
-        {
             return $"f.{Arena(place)}({this.slots.Of(buffer.Block, section, buffer.Offset + place.Start)}, {N(place.Elements)})";
-        }
         if (place.Leaf is null)
             return "default";
         return place.Leaf.Op switch
@@ -477,13 +476,25 @@ internal sealed class StaticCode
     private string Record(StaticPlace place, Section? section = null) =>
         $"new StaticPlace(StaticArena.{Arena(place)}, {N(this.plan.Layout.Offset(place, section))}, {N(place.Elements)})";
 
-    private static string Arena(StaticPlace place) => place.Buffer!.Block.Phase.ToString();
+    private static string Arena(StaticPlace place) => place.Buffer!.Block.Phase switch { Phase.Sample => "Sample", Phase.Partial => "Partial", _ => "Shared" };
 
     private static int Axis(int axis, Shape shape) => axis < 0 ? axis + shape.Rank : axis;
 
-    private static int Inner(Shape shape, int axis) => shape.Dims.Skip(Axis(axis, shape) + 1).Aggregate(1, (product, dim) => product * dim.Size);
+    private static int Inner(Shape shape, int axis)
+    {
+        var product = 1;
+        for (var i = Axis(axis, shape) + 1; i < shape.Rank; i++)
+            product *= shape[i].Size;
+        return product;
+    }
 
-    private static int[] Strides(Shape shape) => [.. Enumerable.Range(0, shape.Rank).Select(axis => Inner(shape, axis))];
+    private static int[] Strides(Shape shape)
+    {
+        var strides = new int[shape.Rank];
+        for (var axis = 0; axis < strides.Length; axis++)
+            strides[axis] = Inner(shape, axis);
+        return strides;
+    }
 
     /// <summary>Strides of a shape as broadcast to another: 0 where it is stretched.</summary>
     private static int[] Stretched(Shape shape, Shape target)
@@ -496,8 +507,16 @@ internal sealed class StaticCode
     /// <summary>Whether broadcasting repeats the elements of a shape as a whole.</summary>
     private static bool IsSuffix(Shape shape, Shape target)
     {
-        var dims = shape.Dims.SkipWhile(dim => dim == new Dim(1)).ToArray();
-        return dims.SequenceEqual(target.Dims.Skip(target.Rank - dims.Length));
+        var first = 0;
+        while (first < shape.Rank && shape[first] == new Dim(1))
+            first++;
+        var missing = target.Rank - shape.Rank;
+        for (var i = first; i < shape.Rank; i++)
+        {
+            if (i + missing < 0 || shape[i] != target[i + missing])
+                return false;
+        }
+        return true;
     }
 
     private static void RequireSuffixes(IEnumerable<Shape> shapes, Shape target)
@@ -525,18 +544,22 @@ internal sealed class StaticCode
         /// <summary>Around a slot in a body: its number as a character, and what is added to it in digits.</summary>
         public const char Open = '\uE000', Close = '\uE001';
 
-        private readonly Dictionary<(object, Section?), int> known = [];
+        private static readonly string End = Close.ToString();
+        private readonly List<string> begins = [];
 
         public List<(object Of, Section? Section)> All { get; } = [];
 
         public string Of(object of, Section? section = null, long start = 0)
         {
-            if (!this.known.TryGetValue((of, section), out var slot))
+            var slot = 0;
+            while (slot < this.All.Count && !(ReferenceEquals(this.All[slot].Of, of) && this.All[slot].Section == section))
+                slot++;
+            if (slot == this.All.Count)
             {
-                this.known.Add((of, section), slot = this.All.Count);
                 this.All.Add((of, section));
+                this.begins.Add(new string([Open, (char)('0' + slot)]));
             }
-            return $"{Open}{(char)('0' + slot)}{N(start)}{Close}";
+            return string.Concat(this.begins[slot], N(start), End);
         }
     }
 

@@ -7,7 +7,7 @@ public sealed class Value
     {
         this.Id = id;
         this.Op = op;
-        this.Inputs = inputs;
+        this.InputArray = inputs;
         this.Scope = scope;
         this.IsTracked = op is MixtureOp or ParameterOp { Role: not ParameterRole.Frozen };
         var shapes = new Shape[inputs.Length];
@@ -26,7 +26,10 @@ public sealed class Value
     public Op Op { get; }
 
     /// <summary>From what.</summary>
-    public IReadOnlyList<Value> Inputs { get; }
+    public IReadOnlyList<Value> Inputs => this.InputArray;
+
+    /// <summary>The same, for those who go through all of a graph.</summary>
+    internal Value[] InputArray { get; }
 
     /// <summary>The part of the network it belongs to: <c>embed</c>, <c>blocks.3</c>, <c>head</c>; <c>shared</c> for what several layers use.</summary>
     public string Scope { get; }
@@ -44,7 +47,7 @@ public sealed class Value
     public bool IsLeaf => this.Op is ParameterOp or InputOp or MixtureOp;
 
     /// <summary>Multiply-adds, in all or of one image.</summary>
-    public long Macs => this.Op.Macs([.. this.Inputs.Select(input => input.Shape)], this.Shape);
+    public long Macs => this.Op.Macs(Array.ConvertAll(this.InputArray, input => input.Shape), this.Shape);
 
     /// <summary>Names the value for emitted code.</summary>
     public Value Named(string hint)
@@ -64,6 +67,8 @@ public sealed class GraphBuilder
     private readonly Dictionary<Key, Value> known = [];
     private readonly Dictionary<string, Value> parameters = new(StringComparer.Ordinal);
     private readonly List<Value> values = [];
+    private string scope = "";
+    private int scopeHash;
 
     /// <summary>The scope of parameter-only values that several layers use.</summary>
     public const string SharedScope = "shared";
@@ -75,7 +80,15 @@ public sealed class GraphBuilder
     public IReadOnlyList<Value> Values => this.values;
 
     /// <summary>The part of the network that what is added belongs to.</summary>
-    internal string Scope { get; set; } = "";
+    internal string Scope
+    {
+        get => this.scope;
+        set
+        {
+            if (!ReferenceEquals(value, this.scope))
+                (this.scope, this.scopeHash) = (value, value.GetHashCode());
+        }
+    }
 
     /// <summary>Builds something in a scope.</summary>
     public T In<T>(string name, Func<T> build)
@@ -96,7 +109,7 @@ public sealed class GraphBuilder
     public Value Parameter(string name, ParameterRole role, Init init, params int[] shape)
     {
         if (!this.parameters.TryGetValue(name, out var value))
-            this.parameters.Add(name, value = this.Add(new ParameterOp(name, role, init, Shape.Of(shape))));
+            this.parameters.Add(name, value = this.Append(new ParameterOp(name, role, init, Shape.Of(shape))));
         return value;
     }
 
@@ -205,29 +218,41 @@ public sealed class GraphBuilder
     /// <summary>The values that results depend on, in topological order.</summary>
     public IReadOnlyList<Value> Live(IEnumerable<Value> results)
     {
-        var live = new HashSet<Value>();
-        var pending = new Stack<Value>(results);
-        while (pending.Count > 0)
+        var live = new bool[this.values.Count];
+        foreach (var result in results)
+            live[result.Id] = true;
+        var count = 0;
+        for (var i = live.Length - 1; i >= 0; i--)
         {
-            var value = pending.Pop();
-            if (!live.Add(value))
+            if (!live[i])
                 continue;
-            foreach (var input in value.Inputs)
-                pending.Push(input);
+            count++;
+            foreach (var input in this.values[i].InputArray)
+                live[input.Id] = true;
         }
-        return [.. this.values.Where(live.Contains)];
+        var found = new List<Value>(count);
+        for (var i = 0; i < live.Length; i++)
+        {
+            if (live[i])
+                found.Add(this.values[i]);
+        }
+        return found;
     }
 
     /// <summary>Adds an operation; equal ones on equal inputs of a scope are one value.</summary>
     internal Value Add(Op op, params Value[] inputs)
     {
-        var key = new Key(op, this.Scope, inputs);
+        var key = new Key(op, this.scope, this.scopeHash, inputs);
         if (!this.known.TryGetValue(key, out var value))
-        {
-            value = new Value(this.values.Count, op, inputs, this.Scope);
-            this.known.Add(key, value);
-            this.values.Add(value);
-        }
+            this.known.Add(key, value = this.Append(op, inputs));
+        return value;
+    }
+
+    /// <summary>Adds an operation that equals no other.</summary>
+    internal Value Append(Op op, params Value[] inputs)
+    {
+        var value = new Value(this.values.Count, op, inputs, this.Scope);
+        this.values.Add(value);
         return value;
     }
 
@@ -239,17 +264,17 @@ public sealed class GraphBuilder
         private readonly Value[] inputs;
         private readonly int hash;
 
-        public Key(Op op, string scope, Value[] inputs)
+        public Key(Op op, string scope, int scopeHash, Value[] inputs)
         {
             (this.op, this.scope, this.inputs) = (op, scope, inputs);
-            this.hash = (op.GetHashCode() * 31) + scope.GetHashCode();
+            this.hash = (op.GetHashCode() * 31) + scopeHash;
             foreach (var input in inputs)
                 this.hash = (this.hash * 31) + input.Id;
         }
 
         public bool Equals(Key other)
         {
-            if (this.hash != other.hash || this.inputs.Length != other.inputs.Length || this.scope != other.scope)
+            if (this.hash != other.hash || this.inputs.Length != other.inputs.Length || (!ReferenceEquals(this.scope, other.scope) && this.scope != other.scope))
                 return false;
             for (var i = 0; i < this.inputs.Length; i++)
             {

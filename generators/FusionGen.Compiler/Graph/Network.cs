@@ -6,6 +6,8 @@ namespace FusionGen.Compiler.Graph;
 /// <summary>A complete graph with what the cost model says of it.</summary>
 public sealed class Network
 {
+    private long? macs;
+
     private Network(GraphBuilder graph, Value features, Value logits, Func<IReadOnlyList<Value>, IReadOnlyList<ParameterOp>> parameters, Sections? sections, bool isShort)
     {
         this.Features = features;
@@ -39,7 +41,7 @@ public sealed class Network
     public Value Logits { get; }
 
     /// <summary>Multiply-adds of one image's forward pass, parameter-only values counted once.</summary>
-    public long Macs => this.Values.Sum(value => value.Macs);
+    public long Macs => this.macs ??= this.Values.Sum(value => value.Macs);
 
     /// <summary>
     /// Bytes a training step keeps per image in float32: every materialised per-image value that gradients flow through, and what

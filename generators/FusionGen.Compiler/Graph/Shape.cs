@@ -12,6 +12,8 @@ public readonly record struct Dim(int Size, bool Batch = false)
 /// <summary>Dimensions of a value; the batch, where there is one, is part of the first.</summary>
 public sealed record Shape(EquatableArray<Dim> Dims)
 {
+    private string? text;
+
     /// <summary>Number of dimensions.</summary>
     public int Rank => this.Dims.Count;
 
@@ -19,16 +21,7 @@ public sealed record Shape(EquatableArray<Dim> Dims)
     public bool IsPerSample => this.Rank > 0 && this.Dims[0].Batch;
 
     /// <summary>Elements in all, or of one image.</summary>
-    public long Elements
-    {
-        get
-        {
-            var product = 1L;
-            for (var i = 0; i < this.Rank; i++)
-                product *= this.Dims[i].Size;
-            return product;
-        }
-    }
+    public long Elements { get; } = ElementsOf(Dims);
 
     /// <summary>Size of the last dimension.</summary>
     public int Last => this.Dims[this.Rank - 1].Size;
@@ -37,30 +30,48 @@ public sealed record Shape(EquatableArray<Dim> Dims)
     public Dim this[int axis] => this.Dims[axis < 0 ? axis + this.Rank : axis];
 
     /// <summary>A shape without a batch.</summary>
-    public static Shape Of(params int[] sizes) => new(sizes.Select(size => new Dim(size)).ToEquatableArray());
+    public static Shape Of(params int[] sizes) => new(new EquatableArray<Dim>(Array.ConvertAll(sizes, size => new Dim(size))));
 
     /// <summary>A shape whose first dimension is <paramref name="multiple"/> × batch.</summary>
-    public static Shape Batched(int multiple, params int[] sizes) =>
-        new(new[] { new Dim(multiple, Batch: true) }.Concat(sizes.Select(size => new Dim(size))).ToEquatableArray());
+    public static Shape Batched(int multiple, params int[] sizes)
+    {
+        var dims = new Dim[sizes.Length + 1];
+        dims[0] = new Dim(multiple, Batch: true);
+        for (var i = 0; i < sizes.Length; i++)
+            dims[i + 1] = new Dim(sizes[i]);
+        return new Shape(new EquatableArray<Dim>(dims));
+    }
 
     /// <summary>The shape with one dimension replaced.</summary>
     public Shape With(int axis, int size)
     {
-        var dims = this.Dims.ToArray();
         axis = axis < 0 ? axis + this.Rank : axis;
+        if (this.Dims[axis].Size == size)
+            return this;
+        var dims = new Dim[this.Rank];
+        for (var i = 0; i < dims.Length; i++)
+            dims[i] = this.Dims[i];
         dims[axis] = dims[axis] with { Size = size };
-        return new Shape(dims.ToEquatableArray());
+        return new Shape(new EquatableArray<Dim>(dims));
     }
 
     /// <summary>The shape without one dimension.</summary>
     public Shape Without(int axis) => new(this.Dims.Where((_, i) => i != (axis < 0 ? axis + this.Rank : axis)).ToEquatableArray());
 
     /// <inheritdoc/>
-    public override string ToString() => $"({string.Join(", ", this.Dims)})";
+    public override string ToString() => this.text ??= $"({string.Join(", ", this.Dims.Select(dim => dim.ToString()))})";
+
+    /// <inheritdoc/>
+    public bool Equals(Shape? other) => ReferenceEquals(this, other) || (other is not null && this.Elements == other.Elements && this.Dims == other.Dims);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => this.Elements.GetHashCode();
 
     /// <summary>NumPy's broadcasting.</summary>
     public static Shape Broadcast(Shape a, Shape b)
     {
+        if (a == b)
+            return a;
         var rank = Math.Max(a.Rank, b.Rank);
         var dims = new Dim[rank];
         for (var i = 1; i <= rank; i++)
@@ -69,7 +80,15 @@ public sealed record Shape(EquatableArray<Dim> Dims)
             var y = i <= b.Rank ? b.Dims[b.Rank - i] : new Dim(1);
             dims[rank - i] = x == y || y == new Dim(1) ? x : x == new Dim(1) ? y : throw new ShapeException($"{a} does not broadcast with {b}");
         }
-        return new Shape(dims.ToEquatableArray());
+        return new Shape(new EquatableArray<Dim>(dims));
+    }
+
+    private static long ElementsOf(EquatableArray<Dim> dims)
+    {
+        var product = 1L;
+        for (var i = 0; i < dims.Count; i++)
+            product *= dims[i].Size;
+        return product;
     }
 }
 

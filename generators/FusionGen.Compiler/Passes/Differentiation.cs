@@ -45,6 +45,7 @@ public sealed class Differentiation
         var sums = new Dictionary<Value, Value> { [network.Logits] = seed };
         var found = new Dictionary<Value, Value>();
         var parts = new Dictionary<Value, List<Value>>();
+        var (scope, gradientScope) = ("", "");
         foreach (var value in network.Values.Reverse())
         {
             if (!value.IsTracked)
@@ -56,7 +57,9 @@ public sealed class Differentiation
             sums.Remove(value);
             if (value.Op is ParameterOp or MixtureOp)
                 found.Add(value, gradient);
-            graph.Scope = value.Scope + GraphBuilder.GradientSuffix;
+            if (!ReferenceEquals(value.Scope, scope))
+                (scope, gradientScope) = (value.Scope, value.Scope + GraphBuilder.GradientSuffix);
+            graph.Scope = gradientScope;
             var inputs = recomputation == Recomputation.None ? value.Inputs : [.. value.Inputs.Select(input => recomputation.Covers(input) ? graph.Add(input.Op, [.. input.Inputs]) : input)];
             for (var i = 0; i < value.Inputs.Count; i++)
             {

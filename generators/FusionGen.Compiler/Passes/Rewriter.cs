@@ -13,9 +13,11 @@ public sealed class Rewriter
     private Rewriter(Network network, IReadOnlyList<Pass> passes, bool isShort)
     {
         isShort &= network.Sections.IsChain && !network.IsShort;
-        var left = isShort ? LeftOut(network.Sections) : [];
         var count = network.Logits.Id + 1;
         var (uses, places) = (new int[count], new Value[count]);
+        var (isLeftOut, instead) = (new bool[count], new Value?[count]);
+        if (isShort)
+            LeaveOut(network.Sections, isLeftOut, instead);
         uses[network.Logits.Id] = 1;
         foreach (var value in network.Values)
         {
@@ -25,16 +27,17 @@ public sealed class Rewriter
         }
         foreach (var value in network.Values)
         {
-            if (left.TryGetValue(value, out var instead))
+            if (isLeftOut[value.Id])
             {
-                places[value.Id] = instead is null ? null! : places[instead.Id];
+                if (instead[value.Id] is { } other)
+                    places[value.Id] = places[other.Id];
                 continue;
             }
             this.Graph.Scope = value.Scope;
-            var inputs = new Value[value.Inputs.Count];
+            var inputs = new Value[value.InputArray.Length];
             for (var i = 0; i < inputs.Length; i++)
-                inputs[i] = places[value.Inputs[i].Id];
-            var place = this.Graph.Add(value.Op, inputs).Named(value.Hint);
+                inputs[i] = places[value.InputArray[i].Id];
+            var place = (value.Op is ParameterOp ? this.Graph.Append(value.Op) : this.Graph.Add(value.Op, inputs)).Named(value.Hint);
             foreach (var pass in passes)
             {
                 if (pass.Rewrite(this, place) is not { } better)
@@ -63,20 +66,20 @@ public sealed class Rewriter
     public static Rewriter Shorten(Network network, IReadOnlyList<Pass> passes) => new(network, passes, isShort: true);
 
     /// <summary>The values of sections that are left out, and for what the next section reads of them what it reads instead: the same of the last section that stays.</summary>
-    private static Dictionary<Value, Value?> LeftOut(Sections sections)
+    private static void LeaveOut(Sections sections, bool[] isLeftOut, Value?[] instead)
     {
-        var left = new Dictionary<Value, Value?>();
         var kept = sections.Short;
         for (var i = 0; i < kept.Count; i++)
         {
             var end = i + 1 < kept.Count ? kept[i + 1].Index : sections.All.Count;
-            foreach (var section in sections.All.Skip(kept[i].Index + 1).Take(end - kept[i].Index - 1))
+            for (var next = kept[i].Index + 1; next < end; next++)
             {
-                foreach (var value in section.Values)
-                    left[value] = section.Exits.IndexOf(value) is >= 0 and var exit ? kept[i].Exits[exit] : null;
+                foreach (var value in sections.All[next].Values)
+                    isLeftOut[value.Id] = true;
+                for (var exit = 0; exit < kept[i].Exits.Count; exit++)
+                    instead[sections.All[next].Exits[exit].Id] = kept[i].Exits[exit];
             }
         }
-        return left;
     }
 
     /// <summary>How often a pass found something.</summary>
