@@ -81,6 +81,7 @@ public sealed class StaticLayout
     private readonly List<StaticRun> runs = [];
     private readonly List<StaticCall> calls = [];
     private readonly List<StaticBlock> planned = [];
+    private readonly List<StaticBlock> samples;
     // For every section what stands for the blocks of the section that is planned in its place, by their numbers.
     private readonly StaticBlock?[][] own;
 
@@ -96,7 +97,9 @@ public sealed class StaticLayout
         if (this.isShort)
             this.Bind();
         var blocks = this.BlockLifetimes(results);
-        this.SampleElements = Arrange(blocks.FindAll(block => block.Phase == Phase.Sample));
+        this.samples = blocks.FindAll(block => block.Phase == Phase.Sample);
+        this.SampleElements = Arrange(this.samples);
+        this.samples.Sort((a, b) => a.Offset != b.Offset ? a.Offset.CompareTo(b.Offset) : a.First.CompareTo(b.First));
         this.SharedElements = Arrange(blocks.FindAll(block => block.Phase == Phase.Shared));
         this.PartialElements = Append(blocks.FindAll(block => block.Phase == Phase.Partial));
     }
@@ -128,9 +131,7 @@ public sealed class StaticLayout
     }
 
     /// <summary>Blocks of images that are written before an instruction and read by it or later.</summary>
-    private IReadOnlyList<StaticBlock> Live(int instruction) =>
-        [.. this.calls.SelectMany(call => call.Run.Blocks.Keys.Select(block => this.Block(block, call.Section))).Distinct()
-            .Where(block => block.Phase == Phase.Sample && block.First < instruction && block.Last >= instruction).OrderBy(block => block.Offset)];
+    private List<StaticBlock> Live(int instruction) => this.samples.FindAll(block => block.First < instruction && block.Last >= instruction);
 
     /// <summary>Where a place begins when a section stands in for the one that was planned.</summary>
     public long Offset(StaticPlace place, Section? section) => this.Block(place.Buffer!.Block, section).Offset + place.Buffer.Offset + place.Start;
