@@ -47,7 +47,6 @@ public abstract class Optimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(parameters);
-        settings = AsPublished(settings);
         return settings.Kind == OptimizerKind.Sgd ? new Sgd(parameters, settings) : new Adam(parameters, settings);
     }
 
@@ -67,7 +66,7 @@ public abstract class Optimizer : IDisposable
         };
     }
 
-    /// <summary>What VPT's code makes of its AdamW: without decay it is SGD, and decay is always 0.01.</summary>
+    /// <summary>What VPT's code makes of its AdamW when it sets up a training: without decay it is SGD, and decay is always 0.01.</summary>
     public static OptimizerSettings AsPublished(OptimizerSettings settings)
     {
         ArgumentNullException.ThrowIfNull(settings);

@@ -52,7 +52,7 @@ internal sealed class OptimizerTests
         var reference = Reference.GetProperty("vpt_make_optimizer").GetProperty(name);
         var settings = new OptimizerSettings { Kind = kind, LearningRate = 1, WeightDecay = decay };
         using var weights = new Parameter(tensor(new[] { 0.9 }));
-        using var optimizer = Optimizer.Create(settings, [new("w", weights)]);
+        using var optimizer = Optimizer.Create(Optimizer.AsPublished(settings), [new("w", weights)]);
         Assert.That(optimizer.GetType().Name, Is.EqualTo(reference.GetProperty("class").GetString()!.EndsWith("SGD", StringComparison.Ordinal) ? "Sgd" : "Adam"));
         foreach (var group in reference.GetProperty("groups").EnumerateArray())
         {

@@ -97,6 +97,22 @@ internal sealed class TrainerTests
         Assert.Throws<ArgumentException>(() => new Trainer(unfit, new ToyBatches("train", 4, 8), null, Settings, new RunContext()).Dispose());
     }
 
+    /// <summary>A training with VPT's AdamW is what VPT's code makes of it: SGD without decay, and else a decay of 0.01.</summary>
+    [TestCase(0, OptimizerKind.Sgd, 0)]
+    [TestCase(0.3, OptimizerKind.VptAdamW, 0.01)]
+    public void Vpts_adamw_comes_with_its_quirks(double asked, OptimizerKind kind, double decay)
+    {
+        byte[] Bits(OptimizerKind optimizer, double wanted)
+        {
+            using var model = Model(1);
+            using var trainer = New(model, Settings with { Optimizer = new() { Kind = optimizer, LearningRate = 0.01, WeightDecay = wanted } }, new RunContext());
+            trainer.Run();
+            return [.. model.Table.SelectMany(parameter => parameter.detach().bytes.ToArray())];
+        }
+
+        Assert.That(Bits(OptimizerKind.VptAdamW, asked), Is.EqualTo(Bits(kind, decay)).And.Not.EqualTo(Bits(OptimizerKind.AdamW, asked)));
+    }
+
     [TestCase(256, 5.0 * 64 / 256)]
     [TestCase(0, 5.0)]
     public void A_base_batch_scales_the_rate(int baseBatch, double expected)

@@ -100,7 +100,7 @@ internal sealed class SpecSchema
         new Key<TrainSettings, Keep>("keep", "Which epoch's parameters count: the best by validation accuracy, or the last.",
             new ChoiceSchema<Keep>("epoch", ("best", Keep.Best), ("last", Keep.Last)), t => t.Keep, (t, v) => t with { Keep = v }, present: t => t.Keep != Keep.Best),
         new Key<TrainSettings, GridSpec>("grid", "Learning rates and decays that 'train --grid' chooses from on the validation split.", Grid, t => t.Grid, (t, v) => t with { Grid = v }, present: t => t.Grid.Lr.Count + t.Grid.WeightDecay.Count > 0),
-        new Key<TrainSettings, bool>("retrain", "Train the chosen setting again on training and validation pictures together.", new FlagSchema(), t => t.Retrain, (t, v) => t with { Retrain = v }, present: t => t.Retrain),
+        new Key<TrainSettings, bool>("retrain", "With 'train --grid': train the chosen setting on training and validation pictures together.", new FlagSchema(), t => t.Retrain, (t, v) => t with { Retrain = v }, present: t => t.Retrain),
         new Key<TrainSettings, EquatableArray<double>>("seeds", "Seeds of the runs that are reported.", new ListSchema<double>("a list of seeds", new NumberSchema(true, 0, int.MaxValue), 0, 1, 1000), t => t.Seeds, (t, v) => t with { Seeds = v }, present: t => t.Seeds.Count > 0),
     ]);
 
