@@ -100,6 +100,22 @@ internal sealed class GridTests
         });
     }
 
+    [Test]
+    public void Specs_of_two_recipes_are_not_compared()
+    {
+        using var project = Project();
+        string Spec(string recipe)
+        {
+            var path = project.At($"{recipe}.fusion.yaml");
+            File.WriteAllText(path, File.ReadAllText(project.Spec).Replace("train: {", $"train: {{ recipe: {recipe},", StringComparison.Ordinal));
+            return path;
+        }
+
+        var result = CommandLine.Run("compare", Spec("noah-vtab"), Spec("pfd"), "--weights", "none", "--out", project.At("both"));
+        Assert.That((result.Code, result.Errors), Is.EqualTo(((int)ExitCode.Spec, result.Errors)));
+        Assert.That(result.Errors, Does.Contain("noah-vtab: noah-vtab; pfd: pfd").And.Contain("cannot stand in one table"));
+    }
+
     private static TinyProject Project()
     {
         var project = new TinyProject();

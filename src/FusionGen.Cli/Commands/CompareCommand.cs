@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using FusionGen.Cli.Runs;
+using FusionGen.Compiler.Spec;
 
 namespace FusionGen.Cli.Commands;
 
@@ -16,7 +17,8 @@ internal sealed class CompareCommand : ToolCommand
         : base(
             "compare",
             "Several specs on the same data, side by side: a spec with a choice is searched and trained, one without is trained as it is, and the linear probe of every backbone\n" +
-            "stands below them. One table, in the order given, as text, summary.csv, summary.md and report.html. Ctrl-C saves, and the same command continues.",
+            "stands below them. One table, in the order given, as text, summary.csv, summary.md and report.html. Ctrl-C saves, and the same command continues.\n" +
+            "Specs of different recipes are refused: their numbers cannot be compared.",
             "fusiongen compare specs/vpt-deep.fusion.yaml specs/cifar10.fusion.yaml --data folder:cifar10 --seeds 0,1,2 --out runs/methods")
     {
         this.specs = this.Takes(new Argument<string[]>("specs") { Description = "The specs, x.fusion.yaml.", Arity = ArgumentArity.OneOrMore });
@@ -31,6 +33,7 @@ internal sealed class CompareCommand : ToolCommand
         var paths = invocation.Get(this.specs);
         var opened = paths.Select(path => this.experiment.Open(invocation, path)).ToList();
         var names = opened.Select((one, i) => opened.Count(other => other.Spec.Name == one.Spec.Name) == 1 ? one.Spec.Name : string.Create(CultureInfo.InvariantCulture, $"{one.Spec.Name} {i + 1}")).ToList();
+        Protocols.MustAgree(opened.Zip(names, (one, name) => (name, RecipeCatalogue.Protocol(one.Spec.Document.Train))));
         var seeds = CommonOptions.SeedsOf(invocation.Get(this.seeds), opened[0].Spec.Document.Train);
         var comparison = new Comparison([.. seeds.SelectMany(seed => Trials(folder, opened, names, seed))]);
         var data = opened[0].Data;

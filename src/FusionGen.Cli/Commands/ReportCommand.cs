@@ -45,9 +45,7 @@ internal sealed class ReportCommand : ToolCommand
         var rows = folders.Select(folder => (Folder: folder, Values: RunFolder.ReadSummary(folder).ToDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal))).ToList();
         foreach (var row in rows.Where(row => !row.Values.ContainsKey("protocol")))
             throw new FusionException($"{row.Folder}: has no summary.csv with a protocol; run it to its end first", ExitCode.Data);
-        var recipes = rows.GroupBy(row => row.Values["protocol"].Split(' ')[0], StringComparer.Ordinal).ToList();
-        if (recipes.Count > 1)
-            throw new FusionException($"these runs follow different recipes, so their numbers cannot stand in one table: {string.Join("; ", recipes.Select(recipe => $"{recipe.Key}: {string.Join(", ", recipe.Select(row => row.Folder))}"))}", ExitCode.Spec);
+        Protocols.MustAgree(rows.Select(row => (row.Folder, row.Values["protocol"])));
         var table = Tables.New("run", "data", "network", "protocol", ">tuned share", ">validation", ">test", ">sd");
         foreach (var (folder, values) in rows)
         {
