@@ -53,7 +53,7 @@ public abstract class Backbone
     /// <summary>Rows that attention sees in the first block.</summary>
     public abstract int Tokens(BackboneSpec spec);
 
-    /// <summary>Builds the network up to the pooled features (B, width of the last stage).</summary>
+    /// <summary>Builds the network up to the pooled features (B, width of the last stage), or several streams' (<see cref="ReadoutsOp"/>).</summary>
     public abstract Value Build(BackboneContext context);
 
     /// <summary>x + fc2(gelu(fc1(LN(x)))).</summary>
@@ -73,12 +73,11 @@ public abstract class Backbone
     /// Fused self-attention of normalised tokens: u through qkv, with prefixes through the same norm and projections, and the output projection; only
     /// the first rows ask where the others reach nobody. <paramref name="x"/> is what the norm was given.
     /// </summary>
-    private protected static Value Attention(BackboneContext context, string block, Fusion fusion, Value x, Value u, double epsilon, (Value Weight, Value Bias) norm, Value? bias = null, int? rows = null)
+    private protected static Value Attention(BackboneContext context, string block, Fusion fusion, Value x, Value u, double epsilon, Value? bias = null, int? rows = null)
     {
         var graph = context.Graph;
         var width = u.Shape.Last;
-        var (qkv, qkvBias) = context.Dense($"{block}.attn.qkv", 3 * width, width, parts: 3);
-        var (proj, projBias) = context.Dense($"{block}.attn.proj", width, width);
+        var (norm, (qkv, qkvBias), (proj, projBias)) = AttentionOf(context, block, width);
         u = fusion.At(Site.AttentionInput, x, u);
         var prefixes = fusion.Prefixes.Select(prefix =>
         {
@@ -91,6 +90,10 @@ public abstract class Backbone
         var attended = graph.Attention(projections, fusion.Heads, prefixes, bias, rows).Named("attended");
         return fusion.At(Site.AttentionOutput, attended, graph.Linear(attended, proj, projBias).Named("projected"));
     }
+
+    /// <summary>The frozen weights of a block's attention.</summary>
+    private protected static AttentionWeights AttentionOf(BackboneContext context, string block, int width) => new(
+        context.Norm($"{block}.norm1", width), context.Dense($"{block}.attn.qkv", 3 * width, width, parts: 3), context.Dense($"{block}.attn.proj", width, width));
 
     /// <summary>The first rows (B, rows, d) of (B, T, d); null for all.</summary>
     private protected static Value First(GraphBuilder graph, Value x, int? rows) => rows is { } count ? graph.Slice(x, 1, 0, count) : x;

@@ -26,6 +26,8 @@ public sealed class SwinTransformer : Backbone
     /// <inheritdoc/>
     public override Value Build(BackboneContext context)
     {
+        if (context.Spec.Branch is { Length: > 0 } branch)
+            throw new ShapeException("A second stream of tokens needs a backbone whose blocks all see the same tokens: vit.") { Operator = branch };
         var (graph, spec) = (context.Graph, context.Spec.Backbone);
         var x = graph.In("embed", () => Embed(context));
         var layer = 0;
@@ -99,7 +101,7 @@ public sealed class SwinTransformer : Backbone
         var bias = graph.RelativeBias(table, window).Named("bias");
         if (shift > 0)
             bias = graph.Sum(bias, graph.WindowMask(down * window, across * window, window, shift));
-        var attended = Attention(context, place.Name, fusion, Windows(x), u, Epsilon, norm, bias);
+        var attended = Attention(context, place.Name, fusion, Windows(x), u, Epsilon, bias);
 
         var back = graph.Permute(graph.Reshape(attended, Shape.Batched(1, down, across, window, window, width)), 0, 1, 3, 2, 4, 5);
         var grid = graph.Reshape(back, Shape.Batched(1, down * window, across * window, width));

@@ -20,23 +20,50 @@ public sealed class VisionTransformer : Backbone
     {
         var (graph, spec) = (context.Graph, context.Spec.Backbone);
         var x = graph.In("embed", () => this.Embed(context));
+        var branch = graph.In("embed", () => context.At(Place.Branch).Begin(this.Beside(context), x));
         for (var layer = 0; layer < spec.Depth; layer++)
         {
-            var block = $"blocks.{Text.Invariant(layer)}";
-            var input = x;
-            var fusion = context.Block(layer, spec.Heads);
+            var (input, index) = (x, layer);
             // Only the class token leaves the last block: past its attention no other row is computed (METHOD §6.1, S3).
             int? rows = spec.Pool == Pooling.Cls && layer == spec.Depth - 1 ? 1 : null;
-            x = context.InBlock(block, layer, () =>
+            x = context.InBlock(Name(layer), layer, () =>
             {
-                var norm = context.Norm($"{block}.norm1", spec.Width);
-                var u = graph.LayerNorm(input, Epsilon, norm.Weight, norm.Bias).Named("u");
-                var residual = graph.Sum(First(graph, input, rows), Attention(context, block, fusion, input, u, Epsilon, norm, rows: rows)).Named("x");
-                return Mlp(context, block, fusion, residual, spec.Mlp, Epsilon);
+                var output = Block(context, index, context.Block(index, spec.Heads), input, rows);
+                return branch is null ? output : branch.Pass(index, input, output, rows);
             });
         }
-        return graph.In("pool", () => this.Pool(context, x));
+        var plain = Fusion.None(graph, context.Spec, spec.Heads);
+        return graph.In("pool", () => branch is null
+            ? this.Pool(context, context.At(Place.Norm), x)
+            : graph.Readouts([1 - branch.Loss, branch.Loss], this.Pool(context, context.At(Place.Norm), x), this.Pool(context, plain, branch.Tokens)).Named("readouts"));
     }
+
+    private static string Name(int layer) => $"blocks.{Text.Invariant(layer)}";
+
+    private static Value Block(BackboneContext context, int layer, Fusion fusion, Value x, int? rows)
+    {
+        var (graph, spec, block) = (context.Graph, context.Spec.Backbone, Name(layer));
+        var norm = context.Norm($"{block}.norm1", spec.Width);
+        var u = graph.LayerNorm(x, Epsilon, norm.Weight, norm.Bias).Named("u");
+        var residual = graph.Sum(First(graph, x, rows), Attention(context, block, fusion, x, u, Epsilon, rows: rows)).Named("x");
+        return Mlp(context, block, fusion, residual, spec.Mlp, Epsilon);
+    }
+
+    private BranchPoint Beside(BackboneContext context)
+    {
+        var (graph, spec) = (context.Graph, context.Spec.Backbone);
+        return new BranchPoint(
+            graph,
+            this.Positions(context),
+            spec.Image / spec.Patch,
+            spec.Depth,
+            spec.Heads,
+            (layer, x, rows) => Block(context, layer, Fusion.None(graph, context.Spec, spec.Heads), x, rows),
+            layer => AttentionOf(context, Name(layer), spec.Width),
+            Epsilon);
+    }
+
+    private Value Positions(BackboneContext context) => context.Weight("pos_embed", new Init(InitKind.TruncatedNormal, 0.02), 1, this.Tokens(context.Spec.Backbone), context.Spec.Backbone.Width);
 
     private Value Embed(BackboneContext context)
     {
@@ -44,7 +71,7 @@ public sealed class VisionTransformer : Backbone
         var weight = context.Weight("patch_embed.proj.weight", Init.Linear(3 * spec.Patch * spec.Patch), spec.Width, 3, spec.Patch, spec.Patch);
         var bias = context.Weight("patch_embed.proj.bias", Init.Zero, spec.Width);
         var cls = context.Weight("cls_token", new Init(InitKind.Normal, 1e-6), 1, 1, spec.Width);
-        var positions = context.Weight("pos_embed", new Init(InitKind.TruncatedNormal, 0.02), 1, this.Tokens(spec), spec.Width);
+        var positions = this.Positions(context);
         var images = graph.Input("images", Shape.Batched(1, 3, spec.Image, spec.Image));
         var fusion = context.At(Place.Embed);
         var patches = fusion.At(Site.Patches, images, graph.PatchEmbed(images, weight, bias, spec.Patch).Named("patches"));
@@ -52,13 +79,13 @@ public sealed class VisionTransformer : Backbone
         return fusion.At(Site.Sequence, x, x);
     }
 
-    private Value Pool(BackboneContext context, Value x)
+    private Value Pool(BackboneContext context, Fusion fusion, Value x)
     {
         var (graph, spec) = (context.Graph, context.Spec.Backbone);
         // Patches are the last rows, whatever was inserted before them.
         var patches = this.Tokens(spec) - 1;
         var pooled = spec.Pool == Pooling.Cls ? graph.Select(x, 1, 0) : graph.Mean(graph.Slice(x, 1, x.Shape[1].Size - patches, patches), 1);
         var norm = context.Norm(spec.Pool == Pooling.Cls ? "norm" : "fc_norm", spec.Width);
-        return context.At(Place.Norm).At(Site.Features, pooled, graph.LayerNorm(pooled, Epsilon, norm.Weight, norm.Bias).Named("features"));
+        return fusion.At(Site.Features, pooled, graph.LayerNorm(pooled, Epsilon, norm.Weight, norm.Bias).Named("features"));
     }
 }

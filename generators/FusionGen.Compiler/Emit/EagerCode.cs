@@ -34,6 +34,8 @@ internal static class EagerCode
         MeanOp op => $"{x[0]}.mean([{Text.Invariant(op.Axis)}])",
         RelativeBiasOp op => $"FusionOps.RelativeBias({x[0]}, {Text.Invariant(op.Window)})",
         WindowMaskOp op => $"FusionOps.WindowMask({Text.Invariant(op.Rows)}, {Text.Invariant(op.Columns)}, {Text.Invariant(op.Window)}, {Text.Invariant(op.Shift)}, w[0])",
+        NeighbourBiasOp op => $"FusionOps.NeighbourBias({Text.Invariant(op.Side)}, {Text.Invariant(op.Heads)}, {(op.Padded ? "true" : "false")}, w[0])",
+        ReadoutsOp => $"stack([{string.Join(", ", x)}], 1)",
         RollOp op => $"{x[0]}.roll([{Text.Invariant(op.Shift)}, {Text.Invariant(op.Shift)}], [1, 2])",
         PadOp op => $"FusionOps.Pad({x[0]}, {Text.Invariant(op.Rows)}, {Text.Invariant(op.Columns)})",
         _ => throw new InvalidOperationException($"no eager code for {value.Op}"),

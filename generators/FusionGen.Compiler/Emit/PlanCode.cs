@@ -108,6 +108,8 @@ internal static class PlanCode
         code.Line($"    FrozenParameters = {Text.Invariant(network.Count(ParameterRole.Frozen))},");
         code.Line($"    TunedParameters = {Text.Invariant(network.Count(ParameterRole.Tuned))},");
         code.Line("    HeadParameters = HeadParameters,");
+        if (network.Losses.Count > 1)
+            code.Line($"    Losses = [{string.Join(", ", network.Losses.Select(Names.Literal))}],");
         code.Line($"    Macs = {Text.Invariant(network.Macs)},");
         code.Line($"    ActivationBytesPerImage = {Text.Invariant(network.ActivationBytes)},");
         code.Line("    Search = Search,");

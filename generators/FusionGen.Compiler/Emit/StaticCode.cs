@@ -370,6 +370,10 @@ internal sealed class StaticCode
                     at += shapes[input][op.Axis].Size;
                 }
                 break;
+            case ReadoutsOp:
+                for (var stream = 0; stream < x.Length; stream++)
+                    Copy(code, x[stream], Strides(shapes[stream]), 0, r, Strides(shape.Without(1)).Select((stride, axis) => axis == 0 ? stride * x.Length : stride).ToArray(), stream * shape.Last, shapes[stream], note);
+                break;
             case SliceOp op:
                 Copy(code, x[0], Strides(shapes[0]), op.Start * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(shape), 0, shape, note);
                 break;
@@ -412,6 +416,9 @@ internal sealed class StaticCode
                 break;
             case RelativeBiasGradientOp op:
                 Call("RelativeBiasGradient", x[0], r, N(op.Window));
+                break;
+            case NeighbourBiasOp op:
+                Call("NeighbourBias", r, N(op.Side), N(op.Heads), Bool(op.Padded));
                 break;
             case WindowMaskOp op:
                 Call("WindowMask", r, N(op.Rows), N(op.Columns), N(op.Window), N(op.Shift));

@@ -200,6 +200,12 @@ public sealed class GraphBuilder
     /// <inheritdoc cref="WindowMaskOp"/>
     public Value WindowMask(int rows, int columns, int window, int shift) => this.Add(new WindowMaskOp(rows, columns, window, shift));
 
+    /// <inheritdoc cref="NeighbourBiasOp"/>
+    public Value NeighbourBias(int side, int heads, bool padded) => this.Add(new NeighbourBiasOp(side, heads, padded));
+
+    /// <inheritdoc cref="ReadoutsOp"/>
+    public Value Readouts(IEnumerable<double> losses, params Value[] streams) => this.Add(new ReadoutsOp(losses.ToEquatableArray()), streams);
+
     /// <inheritdoc cref="RollOp"/>
     public Value Roll(Value x, int shift) => shift == 0 ? x : this.Add(new RollOp(shift), x);
 

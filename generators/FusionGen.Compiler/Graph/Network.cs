@@ -34,11 +34,14 @@ public sealed class Network
     /// <summary>Whether parts are left out that are like others.</summary>
     public bool IsShort { get; }
 
-    /// <summary>Pooled, normalised features (B, d).</summary>
+    /// <summary>Pooled, normalised features (B, d); of several streams (B, n, d).</summary>
     public Value Features { get; }
 
-    /// <summary>Logits (B, classes).</summary>
+    /// <summary>Logits (B, classes); of several streams (B, n, classes).</summary>
     public Value Logits { get; }
+
+    /// <summary>Weight of each stream's cross-entropy in the loss.</summary>
+    public IReadOnlyList<double> Losses => this.Features.Op is ReadoutsOp readouts ? [.. readouts.Losses] : [1];
 
     /// <summary>Multiply-adds of one image's forward pass, parameter-only values counted once.</summary>
     public long Macs => this.macs ??= this.Values.Sum(value => value.Macs);

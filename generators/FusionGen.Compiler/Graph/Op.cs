@@ -366,6 +366,34 @@ public sealed record WindowMaskOp(int Rows, int Columns, int Window, int Shift) 
         Shape.Of(this.Rows / this.Window * (this.Columns / this.Window), 1, this.Window * this.Window, this.Window * this.Window);
 }
 
+/// <summary>
+/// What lets the class token see all tokens, and a patch its neighbourhood of 3×3 patches: (H, T, T), 0 where a row sees a column and −10⁹ where it does
+/// not. Padded, there is one more token, of zeros, that a patch at the border sees once for every neighbour it lacks: ln of how many.
+/// </summary>
+public sealed record NeighbourBiasOp(int Side, int Heads, bool Padded) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        var tokens = 1 + (this.Side * this.Side) + (this.Padded ? 1 : 0);
+        return Shape.Of(this.Heads, tokens, tokens);
+    }
+}
+
+/// <summary>
+/// What the head reads (B, n, d) of several streams (B, d): the first is the prediction's, and the loss is the sum of all streams' cross-entropies,
+/// each times its entry of <paramref name="Losses"/>.
+/// </summary>
+public sealed record ReadoutsOp(EquatableArray<double> Losses) : Op
+{
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(inputs.Count == this.Losses.Count && inputs.All(input => input == inputs[0]), $"readouts: {string.Join(" and ", inputs)}");
+        return Shape.Batched(1, inputs.Count, inputs[0].Last);
+    }
+}
+
 /// <summary>Cyclic shift of dimensions 1 and 2.</summary>
 public sealed record RollOp(int Shift) : Op
 {

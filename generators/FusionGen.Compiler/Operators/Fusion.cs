@@ -51,6 +51,9 @@ public sealed class Fusion
     public static Fusion OfBlock(GraphBuilder graph, SpecDocument spec, int layer, EquatableArray<string> candidates, int heads, string bank) =>
         new(graph, spec, Text.Invariant(layer), candidates, (candidate, log) => graph.Weight(layer, candidates.Count, candidate, log).Named($"{(log ? "log-pi" : "pi")}-{candidates[candidate]}"), heads, bank);
 
+    /// <summary>No operator.</summary>
+    public static Fusion None(GraphBuilder graph, SpecDocument spec, int heads) => new(graph, spec, "", [], (_, _) => throw new InvalidOperationException("nothing to choose"), heads, "");
+
     /// <summary>The operator at a place outside the blocks, where there is nothing to choose.</summary>
     public static Fusion At(GraphBuilder graph, SpecDocument spec, Place place) =>
         new(graph, spec, place.Name, new[] { spec.OperatorAt(place) }.Where(name => name.Length > 0), (_, _) => throw new InvalidOperationException("nothing to choose"), spec.Backbone.Heads, "");
@@ -67,6 +70,12 @@ public sealed class Fusion
             return y;
         return (terms.Length == 1 ? this.One(y, terms[0]) : this.Mix(y, terms)).Named("fused");
     }
+
+    /// <summary>Begins the second stream of tokens that the operator here runs; null for none.</summary>
+    /// <param name="point">What it runs beside.</param>
+    /// <param name="tokens">The image's tokens before the first block.</param>
+    public Branch? Begin(BranchPoint point, Value tokens) => this.operators
+        .Select(one => OperatorCatalogue.Get(one.Kind).Begin(new OperatorContext(this.graph, new SitePoint(this.graph, this, Site.Branch, tokens, tokens), one), point)).FirstOrDefault();
 
     private FusionTerm Term(SitePoint place, OperatorSpec spec)
     {

@@ -98,6 +98,9 @@ public abstract class FusionOperator
     /// <summary>Adds the operator to the graph at one of its sites; asked for each that the network has.</summary>
     public abstract FusionTerm Build(OperatorContext context);
 
+    /// <summary>Begins a second stream of tokens; null for an operator that has none.</summary>
+    public virtual Branch? Begin(OperatorContext context, BranchPoint point) => null;
+
     private protected static OptionSchema Share { get; } =
         new("share", OptionType.Flag, 1, 0, 1, Nullable: false, "One bank of weights for all layers, or one per layer.");
 

@@ -7,7 +7,7 @@ public static class OperatorCatalogue
     public static IReadOnlyList<FusionOperator> All { get; } =
     [
         new NoneOperator(), new AddOperator(), new AffineOperator(), new ConcatOperator(), new CrossAttentionOperator(), new PrefixOperator(),
-        new AddDirectOperator(), new AffineDirectOperator(), new LoraOperator(), new SsfOperator(), new AdapterOperator(),
+        new AddDirectOperator(), new AffineDirectOperator(), new LoraOperator(), new SsfOperator(), new AdapterOperator(), new Sa2vpOperator(),
     ];
 
     /// <summary>The kind of that name.</summary>

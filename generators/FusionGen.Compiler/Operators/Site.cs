@@ -27,12 +27,15 @@ public enum Site
     /// <summary>The MLP's second layer, before the residual.</summary>
     MlpOutput,
 
+    /// <summary>Beside the blocks: a second stream of tokens through the same blocks.</summary>
+    Branch,
+
     /// <summary>The last norm: the features that the head reads.</summary>
     Features,
 }
 
 /// <summary>A part of the network that an entry of <c>layers</c> speaks of, and what is there.</summary>
-/// <param name="Name"><c>embed</c> or <c>norm</c>; empty for blocks, which have numbers.</param>
+/// <param name="Name"><c>embed</c>, <c>branch</c> or <c>norm</c>; empty for blocks, which have numbers.</param>
 /// <param name="Sites">Its sites.</param>
 public sealed record Place(string Name, IReadOnlyList<Site> Sites)
 {
@@ -42,6 +45,12 @@ public sealed record Place(string Name, IReadOnlyList<Site> Sites)
     /// <summary>A block.</summary>
     public static Place Block { get; } = new("", [Site.AttentionInput, Site.Qkv, Site.AttentionOutput, Site.MlpInput, Site.MlpHidden, Site.MlpOutput]);
 
+    /// <summary>Beside the blocks.</summary>
+    public static Place Branch { get; } = new("branch", [Site.Branch]);
+
     /// <summary>The final norm.</summary>
     public static Place Norm { get; } = new("norm", [Site.Features]);
+
+    /// <summary>Those that are no block.</summary>
+    public static IReadOnlyList<Place> Outside { get; } = [Embed, Branch, Norm];
 }

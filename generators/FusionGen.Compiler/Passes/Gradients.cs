@@ -41,6 +41,7 @@ internal static class Gradients
             ConcatOp op => graph.Slice(dy, op.Axis, x.Take(i).Sum(before => before.Shape[op.Axis].Size), x[i].Shape[op.Axis].Size),
             SliceOp op => graph.Embed(dy, op.Axis, op.Start, x[0].Shape[op.Axis].Size),
             EmbedOp op => graph.Slice(dy, op.Axis, op.Start, x[0].Shape[op.Axis].Size),
+            ReadoutsOp => graph.Select(dy, 1, i),
             SelectOp op => graph.Embed(graph.Reshape(dy, x[0].Shape.With(op.Axis, 1)), op.Axis, op.Index, x[0].Shape[op.Axis].Size),
             ReshapeOp => graph.Reshape(dy, x[0].Shape),
             PermuteOp op => graph.Permute(dy, [.. Enumerable.Range(0, op.Order.Count).Select(axis => op.Order.ToList().IndexOf(axis))]),

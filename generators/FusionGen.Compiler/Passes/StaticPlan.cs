@@ -378,13 +378,13 @@ public sealed class StaticPlan
                 return this.saved[(value.Inputs[0], gradient.Epsilon)];
             case AttentionOp attention when this.UsersOf(value).Any(user => user.Op is AttentionGradientOp):
                 var count = value.Shape.Elements / value.Shape.Last * attention.Heads;
-                var normalisers = new StaticPlace(null, new StaticBuffer(Phase.Sample, count), 0, count);
+                var normalisers = new StaticPlace(null, new StaticBuffer(this.phases[value.Id], count), 0, count);
                 this.saved.Add(value, normalisers);
                 return normalisers;
             case RowAttentionOp rows:
                 // Its probabilities: few, and the backward pass starts from them.
                 var keys = Keys(value, rows);
-                var probabilities = new StaticPlace(null, new StaticBuffer(Phase.Sample, keys), 0, keys);
+                var probabilities = new StaticPlace(null, new StaticBuffer(this.phases[value.Id], keys), 0, keys);
                 this.saved.Add(value, probabilities);
                 return probabilities;
             case PatchEmbedOp patch:

@@ -38,6 +38,9 @@ public sealed record SpecDocument
     /// <summary>The operator on the embedded tokens, always on; empty for none.</summary>
     public string Embed { get; init; } = "";
 
+    /// <summary>The operator that runs a second stream of tokens beside the image's, always on; empty for none.</summary>
+    public string Branch { get; init; } = "";
+
     /// <summary>The operator on the final norm's output, always on; empty for none.</summary>
     public string Norm { get; init; } = "";
 
@@ -57,13 +60,16 @@ public sealed record SpecDocument
     public OperatorSpec Operator(string name) => this.Operators.First(o => o.Name == name);
 
     /// <summary>Name of the operator at a place outside the blocks; empty for none.</summary>
-    public string OperatorAt(Place place) => place == Place.Embed ? this.Embed : this.Norm;
+    public string OperatorAt(Place place) => place == Place.Embed ? this.Embed : place == Place.Branch ? this.Branch : this.Norm;
+
+    /// <summary>The spec with an operator at a place outside the blocks.</summary>
+    public SpecDocument With(Place place, string name) => place == Place.Embed ? this with { Embed = name } : place == Place.Branch ? this with { Branch = name } : this with { Norm = name };
 
     /// <summary>Whether there is any operator.</summary>
-    public bool HasOperators => this.Embed.Length > 0 || this.Norm.Length > 0 || this.Layers.Any(layer => layer.Candidates.Count > 0);
+    public bool HasOperators => Place.Outside.Any(place => this.OperatorAt(place).Length > 0) || this.Layers.Any(layer => layer.Candidates.Count > 0);
 
     /// <summary>The spec without operators.</summary>
-    public SpecDocument WithoutOperators() => this with { Embed = "", Norm = "", Layers = this.Layers.Select(_ => new LayerSpec(EquatableArray<string>.Empty)).ToEquatableArray() };
+    public SpecDocument WithoutOperators() => this with { Embed = "", Branch = "", Norm = "", Layers = this.Layers.Select(_ => new LayerSpec(EquatableArray<string>.Empty)).ToEquatableArray() };
 }
 
 /// <summary>Which row or rows of the last block the head reads.</summary>

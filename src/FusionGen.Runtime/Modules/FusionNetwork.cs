@@ -115,16 +115,39 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     } = Engine.Static;
 
     /// <summary>Logits (B, classes) of normalised images (B, 3, <see cref="NetworkPlan.ImageSize"/>, <see cref="NetworkPlan.ImageSize"/>).</summary>
-    public sealed override Tensor forward(Tensor input) => this.Infer(input, null, features: false) ?? this.Forward(input, this.table);
+    public sealed override Tensor forward(Tensor input) => this.Infer(input, null, features: false) ?? this.Predicting(this.Forward(input, this.table));
 
     /// <summary>What the head reads, (B, width), of normalised images.</summary>
-    public Tensor Features(Tensor images) => this.Infer(images, null, features: true) ?? this.Features(images, this.table);
+    public Tensor Features(Tensor images) => this.Infer(images, null, features: true) ?? this.Predicting(this.Features(images, this.table));
 
-    /// <summary>Logits at other parameters, by the eager modules: <paramref name="values"/> holds one tensor for each of <see cref="Specs"/>, in order.</summary>
+    /// <summary>Logits at other parameters, (B, classes) or of several streams (B, n, classes), by the eager modules: <paramref name="values"/> holds one tensor for each of <see cref="Specs"/>, in order.</summary>
     public abstract Tensor Forward(Tensor images, IReadOnlyList<Tensor> values);
 
     /// <summary>What the head reads, (B, width): pooled and normalised features, at given parameters, by the eager modules.</summary>
     public abstract Tensor Features(Tensor images, IReadOnlyList<Tensor> values);
+
+    /// <summary>Mean cross-entropy of what <see cref="Forward(Tensor, IReadOnlyList{Tensor})"/> gave; of several streams, the sum of theirs by <see cref="NetworkPlan.Losses"/>.</summary>
+    /// <param name="logits">(B, classes) or (B, n, classes).</param>
+    /// <param name="labels">(B), int64.</param>
+    public Tensor Loss(Tensor logits, Tensor labels)
+    {
+        ArgumentNullException.ThrowIfNull(logits);
+        if (logits.ndim == 2)
+            return nn.functional.cross_entropy(logits, labels);
+        using var scope = NewDisposeScope();
+        var losses = this.Plan.Losses.Select((weight, stream) => nn.functional.cross_entropy(logits.select(1, stream), labels) * weight);
+        return losses.Aggregate((sum, loss) => sum + loss).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>What predicts, (B, k), of one stream's or several streams' (B, n, k).</summary>
+    public Tensor Predicting(Tensor streams)
+    {
+        ArgumentNullException.ThrowIfNull(streams);
+        if (streams.ndim == 2)
+            return streams;
+        using (streams)
+            return streams.select(1, 0);
+    }
 
     /// <summary>Everything tuned, in one tensor.</summary>
     internal ParameterGroup Weights { get; }
@@ -171,7 +194,7 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         }
         using var guard = no_grad();
         using var scope = NewDisposeScope();
-        return this.Forward(tensor(pixels, [batch, 3, size, size]).to(this.DataType, this.Location), this.table).to(ScalarType.Float32, CPU).data<float>().ToArray();
+        return this.Predicting(this.Forward(tensor(pixels, [batch, 3, size, size]).to(this.DataType, this.Location), this.table)).to(ScalarType.Float32, CPU).data<float>().ToArray();
     }
 
     /// <summary>Logits or features at the network's own parameters, by the static program; null where a gradient may be asked for or there is no program.</summary>

@@ -112,6 +112,17 @@ public static class FusionOps
         return values.to(like.dtype, like.device);
     }
 
+    /// <summary>What lets the class token see all tokens and a patch its 3×3 neighbours, (H, T, T): 0 or −10⁹; padded, ln of how many neighbours a patch lacks in one more column.</summary>
+    public static Tensor NeighbourBias(int side, int heads, bool padded, Tensor like)
+    {
+        ArgumentNullException.ThrowIfNull(like);
+        var tokens = 1 + (side * side) + (padded ? 1 : 0);
+        var bias = new float[heads * tokens * tokens];
+        Static.StaticOps.NeighbourBias(bias, side, heads, padded);
+        using var values = tensor(bias, [heads, tokens, tokens]);
+        return values.to(like.dtype, like.device);
+    }
+
     /// <summary>The entries of an axis among zeros: from <paramref name="start"/> on of <paramref name="size"/>.</summary>
     public static Tensor Embed(Tensor x, int axis, long start, long size)
     {

@@ -39,6 +39,9 @@ public sealed record NetworkPlan
     /// <summary>Parameters of the head.</summary>
     public required long HeadParameters { get; init; }
 
+    /// <summary>Weight of each stream of tokens' cross-entropy in the loss; the first is the one that predicts.</summary>
+    public IReadOnlyList<double> Losses { get; init; } = [1];
+
     /// <summary>Multiply-adds of one forward pass of one image.</summary>
     public required long Macs { get; init; }
 

@@ -74,7 +74,7 @@ public sealed class BilevelProblem : IDisposable
     public Tensor Loss(Tensor images, Tensor labels, IReadOnlyList<Tensor> values)
     {
         using var logits = this.Network.Forward(images, values);
-        return nn.functional.cross_entropy(logits, labels);
+        return this.Network.Loss(logits, labels);
     }
 
     /// <summary>α's objective on a validation batch at given parameters.</summary>
@@ -85,7 +85,7 @@ public sealed class BilevelProblem : IDisposable
         using var mixture = this.Network.Mix(values);
         // What is charged for is π, whether it mixes or is drawn from.
         using var shares = Mixture.Soft(this.Network.Architecture(values), this.Network.ShareTemperature);
-        var loss = nn.functional.cross_entropy(this.Network.Forward(images, values, mixture), labels);
+        var loss = this.Network.Loss(this.Network.Forward(images, values, mixture), labels);
         var entropy = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         var cost = zeros(1, dtype: loss.dtype, device: loss.device).sum();
         for (var layer = 0; layer < shares.Weights.Count; layer++)

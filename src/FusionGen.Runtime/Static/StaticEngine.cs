@@ -13,6 +13,7 @@ namespace FusionGen.Static;
 internal sealed class StaticEngine : IDisposable
 {
     private readonly FusionNetwork network;
+    private readonly float[] losses;
     // Of each seat that a worker takes in a run: what calls need for themselves, and a slice's values; a team has one slice.
     private readonly StaticMemory[] scratch;
     private readonly StaticMemory[] samples;
@@ -40,6 +41,7 @@ internal sealed class StaticEngine : IDisposable
     public StaticEngine(StaticProgram program, FusionNetwork network, int workers = 0)
     {
         (this.Program, this.network) = (program, network);
+        this.losses = [.. network.Plan.Losses.Select(weight => (float)weight)];
         this.Workers = workers > 0 ? workers : get_num_threads();
         this.scratch = [.. Enumerable.Range(0, this.Workers).Select(_ => new StaticMemory(program.ScratchElements))];
         this.samples = [.. this.scratch.Select(_ => new StaticMemory(0))];
@@ -221,7 +223,7 @@ internal sealed class StaticEngine : IDisposable
             frame.Sample(this.Program.Features.Offset, this.Program.Features.Length).CopyTo(pass.FeaturesOf(first, count));
         if (!pass.IsLabelled)
             return;
-        (half.Losses[at], half.Correct[at]) = CrossEntropy.Forward(logits, pass.Labels(first, count), seed, 1f / pass.Batch);
+        (half.Losses[at], half.Correct[at]) = CrossEntropy.Forward(logits, pass.Labels(first, count), this.losses, seed, 1f / pass.Batch);
         this.Program.RunBackward(frame);
     }
 

@@ -361,6 +361,26 @@ public static class StaticOps
         int Part(int at, int size) => at < size - window ? 0 : at < size - shift ? 1 : 2;
     }
 
+    /// <summary>Added to logits (H, T, T): row 0 sees all tokens, a patch its 3×3 neighbours; padded, one more token once for every neighbour that a patch lacks.</summary>
+    public static void NeighbourBias(Span<float> bias, int side, int heads, bool padded)
+    {
+        const float Unseen = -1e9f;
+        var patches = side * side;
+        var tokens = 1 + patches + (padded ? 1 : 0);
+        for (var i = 0; i < bias.Length; i++)
+        {
+            var (row, column) = (i / tokens % tokens, i % tokens);
+            if (row == 0 || row > patches || column == 0)
+                bias[i] = (row == 0 || row > patches) && column <= patches ? 0 : Unseen;
+            else if (column <= patches)
+                bias[i] = Math.Max(Math.Abs(((row - 1) / side) - ((column - 1) / side)), Math.Abs(((row - 1) % side) - ((column - 1) % side))) <= 1 ? 0 : Unseen;
+            else
+                bias[i] = Within((row - 1) / side) * Within((row - 1) % side) is var seen && seen == 9 ? Unseen : MathF.Log(9 - seen);
+        }
+
+        int Within(int at) => 1 + (at > 0 ? 1 : 0) + (at < side - 1 ? 1 : 0);
+    }
+
     private static ReadOnlySpan<float> Longer(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => a.Length >= b.Length ? a : b;
 
     private static ReadOnlySpan<float> Shorter(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => a.Length >= b.Length ? b : a;

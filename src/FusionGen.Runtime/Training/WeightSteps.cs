@@ -54,7 +54,7 @@ internal sealed class StaticWeightSteps(FusionNetwork network, StaticEngine engi
     private void Show(Action<string, Tensor> trace, double norm)
     {
         using var scope = NewDisposeScope();
-        trace("weights.logits", tensor(this.pass.Logits.ToArray(), [this.pass.Batch, this.Network.Plan.Classes]));
+        trace("weights.logits", tensor(this.pass.Logits.ToArray(), this.Network.Plan.Losses.Count == 1 ? [this.pass.Batch, this.Network.Plan.Classes] : [this.pass.Batch, this.Network.Plan.Losses.Count, this.Network.Plan.Classes]));
         trace("weights.norm", tensor(norm));
         this.Optimizer.Show("weights.gradient", this.pass.WeightGradient, trace);
     }
@@ -69,7 +69,7 @@ internal sealed class EagerWeightSteps(FusionNetwork network, Optimizer optimize
     {
         using var scope = NewDisposeScope();
         var logits = this.Network.Forward(batch.Images, this.table);
-        var loss = nn.functional.cross_entropy(logits, batch.Labels);
+        var loss = this.Network.Loss(logits, batch.Labels);
         Meter.Check(loss);
         var gradients = Gradients.Of(loss, [.. this.Optimizer.Parameters.Select(parameter => parameter.Value)]);
         var norm = this.Clip > 0 || this.Trace is not null ? Gradients.Clip(gradients, this.Clip) : null;
@@ -81,6 +81,6 @@ internal sealed class EagerWeightSteps(FusionNetwork network, Optimizer optimize
             this.Optimizer.Show("weights.gradient", gradients, trace);
         }
         using var guard = no_grad();
-        this.Figures.Add(batch.Size, loss, logits.argmax(1).eq(batch.Labels).sum() / (double)batch.Size);
+        this.Figures.Add(batch.Size, loss, (logits.ndim == 2 ? logits : logits.select(1, 0)).argmax(1).eq(batch.Labels).sum() / (double)batch.Size);
     }
 }

@@ -141,6 +141,10 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                 return table;
             case WindowMaskOp op:
                 return Array.From(sizes, at => Region(op, at[0], at[2]) == Region(op, at[0], at[3]) ? 0 : -100);
+            case NeighbourBiasOp op:
+                return Array.From(sizes, at => NeighbourBias(op, at[1], at[2]));
+            case ReadoutsOp:
+                return Array.From(sizes, at => x[at[1]][at[0], at[2]]);
             case RollOp op:
                 return Array.From(sizes, at => x[0][at[0], Modulo(at[1] - op.Shift, sizes[1]), Modulo(at[2] - op.Shift, sizes[2]), at[3]]);
             case PadOp:
@@ -432,6 +436,16 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
     }
 
     /// <summary>The part of the shifted frame a place of a window was taken from.</summary>
+    private static double NeighbourBias(NeighbourBiasOp op, int row, int column)
+    {
+        var patches = op.Side * op.Side;
+        if (row == 0 || row > patches)
+            return column <= patches ? 0 : -1e9;
+        var around = Enumerable.Range(1, patches).Where(other =>
+            Math.Abs(((row - 1) / op.Side) - ((other - 1) / op.Side)) <= 1 && Math.Abs(((row - 1) % op.Side) - ((other - 1) % op.Side)) <= 1).ToList();
+        return column > patches ? around.Count == 9 ? -1e9 : Math.Log(9 - around.Count) : around.Contains(column) ? 0 : -1e9;
+    }
+
     private static int Region(WindowMaskOp op, int window, int place)
     {
         var across = op.Columns / op.Window;

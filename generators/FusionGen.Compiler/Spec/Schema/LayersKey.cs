@@ -17,9 +17,9 @@ internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates 
 
     private static readonly MapSchema<LayerEntry> Entry = new("an entry of 'layers'",
     [
-        new Key<LayerEntry, EquatableArray<LayerRange>>("at", "What this is about: a layer's number, a range as in 0..11, embed (what makes tokens of images), norm (the last one), or a list of these.",
+        new Key<LayerEntry, EquatableArray<LayerRange>>("at", "What this is about: a layer's number, a range as in 0..11, embed (what makes tokens of images), branch (a second stream of tokens), norm (the last one), or a list of these.",
             new LayerSetSchema(), e => e.At, (e, v) => e with { At = v }, required: true),
-        new Key<LayerEntry, EquatableArray<string>>("candidates", "Names of operators to choose from; [] leaves the layers alone. At embed and norm one, which is always on.",
+        new Key<LayerEntry, EquatableArray<string>>("candidates", "Names of operators to choose from; [] leaves the layers alone. At embed, branch and norm one, which is always on.",
             new ListSchema<string>("a list of operator names", new TextSchema(), ""), e => e.Candidates, (e, v) => e with { Candidates = v }, required: true),
     ]);
 
@@ -62,7 +62,7 @@ internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates 
     /// <inheritdoc/>
     public override void Write(SpecDocument owner, JsonWriter json) => Canonical.Write(
         owner.Layers.Select(l => l.Candidates)
-            .Concat(new[] { Place.Embed, Place.Norm }.Where(place => owner.OperatorAt(place).Length > 0).Select(place => EquatableArray.Of(place.Name, owner.OperatorAt(place))))
+            .Concat(Place.Outside.Where(place => owner.OperatorAt(place).Length > 0).Select(place => EquatableArray.Of(place.Name, owner.OperatorAt(place))))
             .ToEquatableArray(),
         json);
 
@@ -118,7 +118,7 @@ internal sealed class LayersKey() : Key<SpecDocument>("layers", "The candidates 
             }
             else
             {
-                owner = range.Place == Place.Embed ? owner with { Embed = entry.Candidates[0] } : owner with { Norm = entry.Candidates[0] };
+                owner = owner.With(range.Place!, entry.Candidates[0]);
             }
         }
 

@@ -92,11 +92,10 @@ internal readonly record struct LayerRange(int From, int To, string Node)
 /// <summary>One layer, a range of layers or a place outside them: <c>3</c>, <c>0..11</c>, <c>embed</c>.</summary>
 internal sealed class LayerRangeSchema : ScalarSchema<LayerRange>
 {
-    private static readonly IReadOnlyList<Place> Places = [Place.Embed, Place.Norm];
     private static readonly Regex Form = new(@"^([0-9]{1,6})(?: ?\.\. ?([0-9]{1,6}))?$", RegexOptions.CultureInvariant);
 
     /// <inheritdoc/>
-    public override string Expected => "a layer such as '3', a range such as '0..11', or 'embed' or 'norm'";
+    public override string Expected => "a layer such as '3', a range such as '0..11', or 'embed', 'branch' or 'norm'";
 
     /// <inheritdoc/>
     public override void Write(LayerRange value, JsonWriter json) => json.Value(value.Text);
@@ -107,14 +106,14 @@ internal sealed class LayerRangeSchema : ScalarSchema<LayerRange>
         .Object(() => json.Key("type").Value("string").Key("pattern").Value(Form.ToString()))
         .Object(() => json.Key("enum").Array(() =>
         {
-            foreach (var place in Places)
+            foreach (var place in Place.Outside)
                 json.Value(place.Name);
         })));
 
     /// <inheritdoc/>
     protected override bool TryParse(YamlScalar scalar, ProblemList problems, ref LayerRange value)
     {
-        if (Places.FirstOrDefault(place => place.Name == scalar.Value) is { } outside)
+        if (Place.Outside.FirstOrDefault(place => place.Name == scalar.Value) is { } outside)
         {
             value = new LayerRange(0, -1, scalar.Path) { Place = outside };
             return true;
@@ -122,7 +121,7 @@ internal sealed class LayerRangeSchema : ScalarSchema<LayerRange>
 
         var match = Form.Match(scalar.Value);
         if (!match.Success)
-            return this.Malformed(scalar, problems, Nearest.Suggest(scalar.Value, [.. Places.Select(place => place.Name)]) is { Length: > 0 } near ? near : Hint(scalar.Value));
+            return this.Malformed(scalar, problems, Nearest.Suggest(scalar.Value, [.. Place.Outside.Select(place => place.Name)]) is { Length: > 0 } near ? near : Hint(scalar.Value));
         var from = int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture);
         value = new LayerRange(from, match.Groups[2].Success ? int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture) : from, scalar.Path);
         if (value.From <= value.To)

@@ -1,3 +1,4 @@
+using FusionGen.Compiler.Operators;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec.Yaml;
 
@@ -188,7 +189,7 @@ internal sealed class SpecSchema
 
     private static void ReportUnused(SpecDocument spec, ProblemList problems)
     {
-        foreach (var one in spec.Operators.Where(o => o.Name != spec.Embed && o.Name != spec.Norm && !spec.Layers.Any(l => l.Candidates.Contains(o.Name))))
+        foreach (var one in spec.Operators.Where(o => Place.Outside.All(place => o.Name != spec.OperatorAt(place)) && !spec.Layers.Any(l => l.Candidates.Contains(o.Name))))
             problems.Add(ProblemCatalogue.UnusedOperator.At(SpecPositions.Key(SpecPositions.Child("operators", one.Name)), one.Name));
     }
 
