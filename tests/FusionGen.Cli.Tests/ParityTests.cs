@@ -20,6 +20,7 @@ internal sealed class ParityTests
             "pfd_mixed_t5", "pfd_mixed_t03", "pfd_mixed_unshared", "pfd_mixed_init", "pfd_mixed_avgpool", "pfd_swin", "pfd_swin_hybrid",
         ]),
         ("noah", ["lora_noah", "lora_noah_sliced", "noah_adapter"]),
+        ("sa2vp", ["sa2vp", "sa2vp_orig"]),
         ("ssf", ["ssf"]),
         ("timm", ["vit_timm", "vit_timm_avg", "vit_npz", "swin_timm"]),
         ("vpt", ["vpt_deep", "vpt_deep_train5", "adapter_pfeiffer", "bitfit", "linear", "partial1", "full"]),

@@ -37,6 +37,13 @@ internal static class Specs
         };
     }
 
+    /// <summary>A second stream of tokens runs beside the blocks.</summary>
+    public static SpecDocument Streams(SpecDocument spec, int attention) => spec with
+    {
+        Operators = spec.Operators.Append(Operator("sa2vp", ("attention", attention), ("every", 2))).ToEquatableArray(),
+        Branch = "sa2vp",
+    };
+
     /// <summary>A Swin of two stages with shifted windows, the second of which does not tile.</summary>
     public static SpecDocument TinySwin(int second = 2) => Of(
         new BackboneSpec

@@ -22,6 +22,9 @@ public sealed class StaticTests
             yield return new TestCaseData(Specs.Sites(Specs.Tiny()), batch).SetName($"sites, {batch}");
             yield return new TestCaseData(Specs.TwoPrefixes(Specs.Tiny()), batch).SetName($"two prefixes, {batch}");
         }
+        yield return new TestCaseData(Specs.Streams(Specs.Tiny(), 0), 9).SetName("accelerated streams");
+        yield return new TestCaseData(Specs.Streams(Specs.Tiny(pool: Pooling.Mean), 1), 9).SetName("original streams, mean");
+        yield return new TestCaseData(Specs.Streams(Specs.Tiny(depth: 8), 0), 9).SetName("deep streams");
         // Deep enough for layers to be like others.
         yield return new TestCaseData(Specs.Tiny(depth: 7), 9).SetName("deep, shared");
         yield return new TestCaseData(Specs.Tiny(depth: 6, share: false, pool: Pooling.Mean), 9).SetName("deep, unshared, mean");
@@ -399,7 +402,7 @@ public sealed class StaticTests
         {
             var wanted = network.Weights.Indices.Concat(network.Alphas.Indices).ToList();
             var logits = network.Forward(given.Images, network.Table);
-            var loss = nn.functional.cross_entropy(logits, given.Labels);
+            var loss = network.Loss(logits, given.Labels);
             var gradients = autograd.grad([loss], [.. wanted.Select(i => (Tensor)network.Table[i])]);
             foreach (var (i, gradient) in wanted.Zip(gradients))
                 values.Add(network.Specs[i].Name, Numbers(gradient));

@@ -87,14 +87,14 @@ public sealed class Sa2vpOperator : FusionOperator
         private (Value Weight, Value Bias) Dense(string name, int output, int input) =>
             (this.Weight($"{name}.weight", Init.Linear(input), output, input), this.Weight($"{name}.bias", Init.Linear(input), output));
 
-        /// <summary>A map of prompts (T, r), widened to (1, T, d).</summary>
+        /// <summary>A map of prompts (1, T, r), widened to (1, T, d).</summary>
         private Value Map(string name)
         {
             var rows = this.point.Positions.Shape[1].Size;
             var prompts = this.context.Site.Fusion.Prompts;
-            var map = this.Weight($"{name}.prompts", new Init(prompts.Init == Spec.PromptInit.Normal ? InitKind.Normal : InitKind.Uniform, prompts.Scale), rows, this.rank);
+            var map = this.Weight($"{name}.prompts", new Init(prompts.Init == Spec.PromptInit.Normal ? InitKind.Normal : InitKind.Uniform, prompts.Scale), 1, rows, this.rank);
             var (weight, bias) = this.Dense($"{name}.proj", this.width, this.rank);
-            return this.graph.Reshape(this.graph.Linear(map, weight, bias), this.point.Positions.Shape);
+            return this.graph.Linear(map, weight, bias);
         }
 
         /// <summary>One stream attends to the other by the block's frozen norm and projections, each patch to its neighbourhood, and an MLP makes of it what the first stream is given.</summary>

@@ -84,7 +84,8 @@ internal static class ParityCheck
         network.Engine = engine;
         var map = ParameterMap.Of(reference, layout, network);
         map.Load(reference, network);
-        var notes = map.Ignored.Select(ignored => $"{ignored.Name}: {ignored.Reason}").ToList();
+        var notes = map.Ignored.GroupBy(ignored => ignored.Reason, ignored => ignored.Name)
+            .Select(group => $"{group.First()}{(group.Count() == 1 ? "" : $" and {group.Count() - 1} more")}: {group.Key}").ToList();
         if (reference.Text("npz_file") is { Length: > 0 } named)
             weights ??= Path.Combine(Path.GetDirectoryName(reference.Path) ?? "", named);
         if (weights is not null)
@@ -127,9 +128,11 @@ internal static class ParityCheck
         var logits = reference.Read("output/logits_f64");
         var differences = new List<Difference>
         {
-            Difference.Of("logits", [(step.Logits, logits)], _ => isDouble ? LogitsDouble : LogitsSingle),
+            Difference.Of("logits", [(step.Logits.ndim == 2 ? step.Logits : step.Logits.select(1, 0), logits)], _ => isDouble ? LogitsDouble : LogitsSingle),
             Difference.Of("loss", [(step.Loss, reference.Read("output/loss_f64"))], _ => isDouble ? LogitsDouble : LossSingle),
         };
+        if (reference.Has("output/logits_prompt"))
+            differences.Insert(1, Difference.Of("logits of the prompts", [(step.Logits.select(1, 1), reference.Read("output/logits_prompt"))], _ => LogitsSingle));
         // Predictions are another static program, with passes of its own.
         if (step.IsStatic)
         {

@@ -14,6 +14,7 @@ internal abstract class ReferenceLayout
         {
             ["noah"] = (_, _, _) => new NoahLayout(),
             ["pfd"] = (reference, spec, policy) => new PfdLayout(reference, spec, policy),
+            ["sa2vp"] = (_, spec, _) => new Sa2vpLayout(spec),
             ["ssf"] = (_, _, _) => new SsfLayout(),
             ["timm"] = (_, _, _) => new TimmLayout(),
             ["vpt"] = (_, spec, _) => new VptLayout(spec),
@@ -33,6 +34,7 @@ internal abstract class ReferenceLayout
     {
         "noah" => NoahLayout.Spec(reference),
         "pfd" => PfdLayout.Spec(reference),
+        "sa2vp" => Sa2vpLayout.Spec(reference),
         "ssf" => SsfLayout.Spec(reference),
         "timm" => TimmLayout.Spec(reference),
         _ => VptLayout.Spec(reference),

@@ -115,10 +115,10 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     } = Engine.Static;
 
     /// <summary>Logits (B, classes) of normalised images (B, 3, <see cref="NetworkPlan.ImageSize"/>, <see cref="NetworkPlan.ImageSize"/>).</summary>
-    public sealed override Tensor forward(Tensor input) => this.Infer(input, null, features: false) ?? this.Predicting(this.Forward(input, this.table));
+    public sealed override Tensor forward(Tensor input) => this.Infer(input, null, features: false) ?? Predicting(this.Forward(input, this.table));
 
     /// <summary>What the head reads, (B, width), of normalised images.</summary>
-    public Tensor Features(Tensor images) => this.Infer(images, null, features: true) ?? this.Predicting(this.Features(images, this.table));
+    public Tensor Features(Tensor images) => this.Infer(images, null, features: true) ?? Predicting(this.Features(images, this.table));
 
     /// <summary>Logits at other parameters, (B, classes) or of several streams (B, n, classes), by the eager modules: <paramref name="values"/> holds one tensor for each of <see cref="Specs"/>, in order.</summary>
     public abstract Tensor Forward(Tensor images, IReadOnlyList<Tensor> values);
@@ -139,8 +139,11 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         return losses.Aggregate((sum, loss) => sum + loss).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Of the logits that a step leaves.</summary>
+    internal long[] LogitsShape(int batch) => this.Plan.Losses.Count == 1 ? [batch, this.Plan.Classes] : [batch, this.Plan.Losses.Count, this.Plan.Classes];
+
     /// <summary>What predicts, (B, k), of one stream's or several streams' (B, n, k).</summary>
-    public Tensor Predicting(Tensor streams)
+    public static Tensor Predicting(Tensor streams)
     {
         ArgumentNullException.ThrowIfNull(streams);
         if (streams.ndim == 2)
@@ -194,7 +197,7 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         }
         using var guard = no_grad();
         using var scope = NewDisposeScope();
-        return this.Predicting(this.Forward(tensor(pixels, [batch, 3, size, size]).to(this.DataType, this.Location), this.table)).to(ScalarType.Float32, CPU).data<float>().ToArray();
+        return Predicting(this.Forward(tensor(pixels, [batch, 3, size, size]).to(this.DataType, this.Location), this.table)).to(ScalarType.Float32, CPU).data<float>().ToArray();
     }
 
     /// <summary>Logits or features at the network's own parameters, by the static program; null where a gradient may be asked for or there is no program.</summary>

@@ -117,8 +117,9 @@ public static class FusionOps
     {
         ArgumentNullException.ThrowIfNull(like);
         var tokens = 1 + (side * side) + (padded ? 1 : 0);
-        var bias = new float[heads * tokens * tokens];
-        Static.StaticOps.NeighbourBias(bias, side, heads, padded);
+        var bias = new double[heads * tokens * tokens];
+        for (var i = 0; i < bias.Length; i++)
+            bias[i] = Static.StaticOps.NeighbourBias(i, side, padded);
         using var values = tensor(bias, [heads, tokens, tokens]);
         return values.to(like.dtype, like.device);
     }

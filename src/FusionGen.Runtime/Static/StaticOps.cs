@@ -364,19 +364,24 @@ public static class StaticOps
     /// <summary>Added to logits (H, T, T): row 0 sees all tokens, a patch its 3×3 neighbours; padded, one more token once for every neighbour that a patch lacks.</summary>
     public static void NeighbourBias(Span<float> bias, int side, int heads, bool padded)
     {
-        const float Unseen = -1e9f;
+        for (var i = 0; i < bias.Length; i++)
+            bias[i] = (float)NeighbourBias(i, side, padded);
+    }
+
+    /// <summary>An entry of it.</summary>
+    internal static double NeighbourBias(int index, int side, bool padded)
+    {
+        const double Unseen = -1e9;
         var patches = side * side;
         var tokens = 1 + patches + (padded ? 1 : 0);
-        for (var i = 0; i < bias.Length; i++)
-        {
-            var (row, column) = (i / tokens % tokens, i % tokens);
-            if (row == 0 || row > patches || column == 0)
-                bias[i] = (row == 0 || row > patches) && column <= patches ? 0 : Unseen;
-            else if (column <= patches)
-                bias[i] = Math.Max(Math.Abs(((row - 1) / side) - ((column - 1) / side)), Math.Abs(((row - 1) % side) - ((column - 1) % side))) <= 1 ? 0 : Unseen;
-            else
-                bias[i] = Within((row - 1) / side) * Within((row - 1) % side) is var seen && seen == 9 ? Unseen : MathF.Log(9 - seen);
-        }
+        var (row, column) = (index / tokens % tokens, index % tokens);
+        if (row == 0 || row > patches || column == 0)
+            return (row == 0 || row > patches) && column <= patches ? 0 : Unseen;
+        var (y, x) = Math.DivRem(row - 1, side);
+        if (column <= patches)
+            return Math.Max(Math.Abs(y - ((column - 1) / side)), Math.Abs(x - ((column - 1) % side))) <= 1 ? 0 : Unseen;
+        var seen = Within(y) * Within(x);
+        return seen == 9 ? Unseen : Math.Log(9 - seen);
 
         int Within(int at) => 1 + (at > 0 ? 1 : 0) + (at < side - 1 ? 1 : 0);
     }

@@ -16,7 +16,7 @@ public sealed class NetworkStep
     /// <summary>Whether the static program computed it.</summary>
     public bool IsStatic { get; }
 
-    /// <summary>(B, classes).</summary>
+    /// <summary>(B, classes); of several streams (B, n, classes).</summary>
     public Tensor Logits { get; }
 
     /// <summary>Mean cross-entropy.</summary>
@@ -34,7 +34,7 @@ public sealed class NetworkStep
         if (network.Training is not { } engine)
         {
             var logits = network.Forward(batch.Images, network.Table);
-            var loss = nn.functional.cross_entropy(logits, batch.Labels);
+            var loss = network.Loss(logits, batch.Labels);
             var found = autograd.grad([loss], [.. wanted.Select(i => (Tensor)network.Table[i])]);
             return new NetworkStep(false, logits, loss, wanted.Zip(found).ToDictionary(pair => network.Specs[pair.First].Name, pair => pair.Second, StringComparer.Ordinal));
         }
@@ -43,7 +43,7 @@ public sealed class NetworkStep
         var weights = pass.WeightGradient.ToArray();
         return new NetworkStep(
             true,
-            tensor(pass.Logits.ToArray(), [pass.Batch, network.Plan.Classes]),
+            tensor(pass.Logits.ToArray(), network.LogitsShape(pass.Batch)),
             tensor(pass.Loss),
             wanted.ToDictionary(i => network.Specs[i].Name, i => Part(network.Weights.Holds(i) ? (network.Weights, weights) : (network.Alphas, alphas), i), StringComparer.Ordinal));
 

@@ -54,7 +54,7 @@ internal sealed class StaticWeightSteps(FusionNetwork network, StaticEngine engi
     private void Show(Action<string, Tensor> trace, double norm)
     {
         using var scope = NewDisposeScope();
-        trace("weights.logits", tensor(this.pass.Logits.ToArray(), this.Network.Plan.Losses.Count == 1 ? [this.pass.Batch, this.Network.Plan.Classes] : [this.pass.Batch, this.Network.Plan.Losses.Count, this.Network.Plan.Classes]));
+        trace("weights.logits", tensor(this.pass.Logits.ToArray(), this.Network.LogitsShape(this.pass.Batch)));
         trace("weights.norm", tensor(norm));
         this.Optimizer.Show("weights.gradient", this.pass.WeightGradient, trace);
     }

@@ -28,6 +28,10 @@ public class DifferentiationTests
     [TestCase("concat, lora, ssf, adapter")]
     public void OfASwin(string candidates) => Check(TinySpecs.Swin(candidates));
 
+    [TestCase("accelerated", "cls")]
+    [TestCase("original", "mean")]
+    public void OfTwoStreams(string attention, string pool) => Check(TinySpecs.Streams(attention, pool));
+
     [Test]
     public void OfEveryParameterWhereEverythingIsTuned() => Check(TinySpecs.Vit("", more: "tune: all\n"));
 

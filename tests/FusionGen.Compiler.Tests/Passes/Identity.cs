@@ -14,7 +14,9 @@ internal static class Identity
     public static void Holds(Network before, Network after, bool gradients = true)
     {
         var leaves = new Leaves();
-        Close(leaves.Evaluate(before.Logits), leaves.Evaluate(after.Logits), "logits");
+        var (expected, actual) = (leaves.Evaluate(before.Logits), leaves.Evaluate(after.Logits));
+        // A prediction has the first of several streams.
+        Close(gradients || expected.Shape.Length < 3 ? expected : Array.From(actual.Shape, at => expected[at[0], 0, at[2]]), actual, "logits");
         if (gradients)
             SameGradients(leaves, before, after, Recomputation.None);
     }

@@ -15,6 +15,7 @@ public class PipelineTests
         yield return new TestCaseData(TinySpecs.Vit(All)).SetName("vit");
         yield return new TestCaseData(TinySpecs.Vit(All, "mean")).SetName("vit, mean");
         yield return new TestCaseData(TinySpecs.Vit("")).SetName("vit, plain");
+        yield return new TestCaseData(TinySpecs.Streams("original")).SetName("vit, streams");
         yield return new TestCaseData(TinySpecs.Vit("", more: "tune: all\n")).SetName("vit, tuned");
         yield return new TestCaseData(TinySpecs.Vit("", more: "tune: bias\n")).SetName("vit, biases");
         yield return new TestCaseData(TinySpecs.Vit("", more: "tune: { last: 1 }\n")).SetName("vit, last block");

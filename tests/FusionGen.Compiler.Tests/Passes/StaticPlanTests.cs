@@ -11,7 +11,7 @@ public class StaticPlanTests
 
     private static IEnumerable<TestCaseData> Plans()
     {
-        foreach (var (name, spec) in new (string, SpecDocument)[] { ("vit", TinySpecs.Vit(All)), ("vit, mean", TinySpecs.Vit("affine, prefix", "mean")), ("swin", TinySpecs.Swin(All)), ("head only", TinySpecs.Vit("")) })
+        foreach (var (name, spec) in new (string, SpecDocument)[] { ("vit", TinySpecs.Vit(All)), ("vit, mean", TinySpecs.Vit("affine, prefix", "mean")), ("swin", TinySpecs.Swin(All)), ("head only", TinySpecs.Vit("")), ("streams", TinySpecs.Streams("original", "mean")) })
         {
             yield return new TestCaseData(StaticPlan.Of(TinySpecs.Network(spec))).SetName($"{name}, forward");
             yield return new TestCaseData(StaticPlan.Of(Differentiation.Of(TinySpecs.Network(spec)))).SetName($"{name}, step");

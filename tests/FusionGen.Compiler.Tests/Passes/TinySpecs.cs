@@ -11,6 +11,10 @@ internal static class TinySpecs
     public static SpecDocument Vit(string candidates, string pool = "cls", string more = "", int depth = 2, string? layers = null) =>
         Read($"{{ family: vit, image: 8, patch: 4, width: 8, depth: {depth}, heads: 2, mlp: 12, pool: {pool} }}", layers ?? $"0..{depth - 1}, candidates: [{candidates}", candidates, more);
 
+    /// <summary>A second stream of tokens beside three blocks, with operators in them.</summary>
+    public static SpecDocument Streams(string attention, string pool = "cls") => Read(
+        $"{{ family: vit, image: 12, patch: 4, width: 8, depth: 3, heads: 2, mlp: 12, pool: {pool} }}", $"branch, candidates: [{attention}] }}\n  - {{ at: 0..2, candidates: [add, prefix", "add", "");
+
     public static SpecDocument Swin(string candidates, string more = "") =>
         Read("{ family: swin, image: 12, patch: 2, width: 4, depths: [2, 2], heads: [1, 2], mlp: 8, window: 4 }", $"0..3, candidates: [{candidates}", candidates, more);
 
@@ -30,7 +34,7 @@ internal static class TinySpecs
                 : "prompts: { tokens: 2 }\noperators:\n  none: { kind: none }\n  add: { kind: add }\n  affine: { kind: affine, reduction: 2 }\n" +
                   "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n  deep: { kind: prefix }\n  top: { kind: concat, top: 2 }\n" +
                   "  lora: { kind: lora, rank: 3 }\n  some: { kind: lora, rank: 3, active: 2, scale: 0.7, targets: [q, v, proj, fc1, fc2] }\n  ssf: { kind: ssf }\n" +
-                  "  adapter: { kind: adapter, reduction: 2 }\n  quick: { kind: adapter, activation: quick-gelu, hidden: 3 }\n  vector: { kind: add-direct }\n  modulate: { kind: affine-direct }\n" +
+                  "  adapter: { kind: adapter, reduction: 2 }\n  quick: { kind: adapter, activation: quick-gelu, hidden: 3 }\n  vector: { kind: add-direct }\n  modulate: { kind: affine-direct }\n  accelerated: { kind: sa2vp, rank: 3, every: 2 }\n  original: { kind: sa2vp, rank: 3, every: 2, attention: original, loss: 0.3 }\n" +
                   $"layers:\n  - {{ at: {layers}] }}\n{(candidates.Contains("ssf", StringComparison.Ordinal) ? "  - { at: [embed, norm], candidates: [ssf] }\n" : "")}"));
         Assert.That(result.Problems.Where(problem => problem.Kind.Severity == Severity.Error), Is.Empty);
         return result.Document!;
