@@ -67,7 +67,7 @@ public abstract class Supernet : FusionNetwork
     public Tensor Forward(Tensor images, Mixture mixture)
     {
         ArgumentNullException.ThrowIfNull(mixture);
-        return this.Infer(images, mixture, features: false) ?? this.Forward(images, this.Table, mixture);
+        return this.Infer(images, mixture, features: false) ?? Predicting(this.Forward(images, this.Table, mixture));
     }
 
     /// <summary>
