@@ -90,6 +90,13 @@ internal sealed class CodeWriter
         this.Line("</summary>");
     }
 
+    /// <summary>Starts anew.</summary>
+    public void Clear()
+    {
+        this.pieces.Clear();
+        this.length = 0;
+    }
+
     /// <summary>What was written.</summary>
     public Code ToCode() =>
         this.depth == 0 ? new Code([.. this.pieces, new ArraySegment<char>(this.text, 0, this.length)]) : throw new InvalidOperationException("unbalanced blocks");

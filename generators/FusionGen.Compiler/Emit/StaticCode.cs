@@ -11,6 +11,7 @@ internal sealed class StaticCode
     private readonly Differentiation? differentiation;
     private readonly bool isSupernet;
     private readonly Dictionary<string, int> parameterIndex = new(StringComparer.Ordinal);
+    private readonly CodeWriter body = new();
     private Slots slots = new();
 
     private StaticCode(Network network, Differentiation? differentiation, StaticPlan plan, bool isSupernet)
@@ -190,7 +191,8 @@ internal sealed class StaticCode
     /// <summary>Calls, with a slot for every block, parameter and mixture.</summary>
     private string Body(IEnumerable<StaticInstruction> instructions)
     {
-        var body = new CodeWriter();
+        var body = this.body;
+        body.Clear();
         var alike = new List<StaticInstruction>();
         foreach (var instruction in instructions)
         {
@@ -261,7 +263,17 @@ internal sealed class StaticCode
         var residual = i.Residual is null ? "default" : this.Place(i.Residual);
         var saved = i.Saved is null ? "default" : this.Place(i.Saved);
         var note = value.Hint.Length > 0 ? $"  // {value.Hint} {shape}" : $"  // {shape}";
-        void Call(string method, params string[] arguments) => code.Line($"StaticOps.{method}({string.Join(", ", arguments)});{note}");
+        void Call(string method, params string[] arguments)
+        {
+            code.Append("StaticOps.");
+            code.Append(method);
+            for (var argument = 0; argument < arguments.Length; argument++)
+            {
+                code.Append(argument == 0 ? "(" : ", ");
+                code.Append(arguments[argument]);
+            }
+            code.Line($");{note}");
+        }
         switch (value.Op)
         {
             case LinearOp op:

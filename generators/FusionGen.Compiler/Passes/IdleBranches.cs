@@ -15,12 +15,12 @@ internal readonly record struct Candidate(MixtureOp Mixture, int Index);
 internal sealed class IdleBranches
 {
     private static readonly Candidate[] None = [];
-    private readonly Dictionary<Value, Candidate[]> zero = [];
-    private readonly Dictionary<Value, Candidate[]> unread = [];
-
+    // By the values' ids.
+    private readonly Candidate[]?[] zero;
+    private readonly Candidate[]?[] unread;
     private readonly Sections sections;
 
-    private IdleBranches(Sections sections) => this.sections = sections;
+    private IdleBranches(Sections sections, int count) => (this.sections, this.zero, this.unread) = (sections, new Candidate[]?[count], new Candidate[]?[count]);
 
     /// <summary>Looks at a graph.</summary>
     /// <param name="sections">The network's.</param>
@@ -29,7 +29,7 @@ internal sealed class IdleBranches
     /// <param name="gradients">Gradients, by what they are the gradient of; null for a forward pass.</param>
     public static IdleBranches Of(Sections sections, IReadOnlyList<Value> values, IEnumerable<Value> results, IReadOnlyDictionary<Value, Value>? gradients)
     {
-        var idle = new IdleBranches(sections);
+        var idle = new IdleBranches(sections, values.Max(value => value.Id) + 1);
         if (!values.Any(value => value.Op is MixtureOp { Log: false }))
             return idle;
         foreach (var pair in gradients ?? new Dictionary<Value, Value>())
@@ -39,7 +39,8 @@ internal sealed class IdleBranches
         }
         foreach (var value in values)
         {
-            idle.zero[value] = idle.Own(value, Union([idle.Zero(value), .. idle.ZeroBy(value)]));
+            if (value.Op is SelectOp || idle.zero[value.Id] is not null || Array.Exists(value.InputArray, input => idle.Zero(input).Length > 0))
+                idle.zero[value.Id] = idle.Own(value, Union([idle.Zero(value), .. idle.ZeroBy(value)]));
         }
         idle.Read(values, [.. results]);
         return idle;
@@ -49,13 +50,13 @@ internal sealed class IdleBranches
     public IReadOnlyList<Candidate> ZeroWithout(Value value) => this.Zero(value);
 
     /// <summary>Candidates without any of which nobody reads the value.</summary>
-    public IReadOnlyList<Candidate> UnreadWithout(Value value) => this.unread.TryGetValue(value, out var found) ? found : None;
+    public IReadOnlyList<Candidate> UnreadWithout(Value value) => this.unread[value.Id] ?? None;
 
     /// <summary>∂L/∂π is put together from its entries.</summary>
     private void Embedded(Value gradient, MixtureOp mixture)
     {
         if (gradient.Op is EmbedOp embed)
-            this.zero[gradient] = [new Candidate(mixture, embed.Start)];
+            this.zero[gradient.Id] = [new Candidate(mixture, embed.Start)];
         if (gradient.Op is not AddOp)
             return;
         foreach (var input in gradient.Inputs)
@@ -66,7 +67,7 @@ internal sealed class IdleBranches
     private Candidate[] Own(Value value, Candidate[] candidates) =>
         candidates.Length == 0 || this.sections.Find(value.Scope) is not { } section ? None : Array.FindAll(candidates, candidate => candidate.Mixture.Layer == section.Mixture);
 
-    private Candidate[] Zero(Value value) => this.zero.TryGetValue(value, out var found) ? found : None;
+    private Candidate[] Zero(Value value) => this.zero[value.Id] ?? None;
 
     /// <summary>By the operation and its inputs.</summary>
     private Candidate[][] ZeroBy(Value value)
@@ -88,16 +89,16 @@ internal sealed class IdleBranches
     private void Read(IReadOnlyList<Value> values, HashSet<Value> results)
     {
         // Null until somebody was seen to read it.
-        var sets = new Dictionary<Value, Candidate[]>();
+        var sets = new Candidate[]?[this.zero.Length];
         foreach (var value in values.Reverse())
         {
-            var own = results.Contains(value) || KeepsStatistics(value.Op) || !sets.TryGetValue(value, out var found) ? None : this.Own(value, found);
+            var own = results.Contains(value) || KeepsStatistics(value.Op) || sets[value.Id] is not { Length: > 0 } found ? None : this.Own(value, found);
             if (own.Length > 0)
-                this.unread[value] = own;
+                this.unread[value.Id] = own;
             // What has no call of its own shows its readers the memory of its input.
-            var skipped = value.Op is AddOp or ReshapeOp or SliceOp or SelectOp or PartOp ? own : Union([own, this.Zero(value)]);
-            foreach (var input in value.Inputs)
-                sets[input] = sets.TryGetValue(input, out var others) ? Intersection(others, skipped) : skipped;
+            var skipped = value.Op is AddOp or ReshapeOp or SliceOp or SelectOp or PartOp ? own : this.Zero(value).Length == 0 ? own : Union([own, this.Zero(value)]);
+            foreach (var input in value.InputArray)
+                sets[input.Id] = sets[input.Id] is { } others ? Intersection(others, skipped) : skipped;
         }
     }
 
