@@ -27,6 +27,13 @@ internal sealed class ParameterCountTests
     public void Of_an_operator_around_the_blocks_too() =>
         Assert.That(Networks("operators: { ssf: { kind: ssf } }\nlayers: [ { at: [embed, 0..11, norm], candidates: [ssf] } ]\n").Supernet!.Count(ParameterRole.Tuned), Is.EqualTo(205_824));
 
+    [TestCase(8, 202_200)]
+    [TestCase(16, 372_912)]
+    [TestCase(32, 714_336)]
+    [TestCase(64, 1_397_184)]
+    public void Of_a_second_stream(int rank, long tuned) =>
+        Assert.That(Networks($"operators: {{ sa2vp: {{ kind: sa2vp, rank: {rank} }} }}\nlayers: [ {{ at: branch, candidates: [sa2vp] }}, {{ at: 0..11, candidates: [] }} ]\n").Supernet!.Count(ParameterRole.Tuned), Is.EqualTo(tuned));
+
     [TestCase("prompts", 0)]
     [TestCase("bias", 102_912)]
     [TestCase("{ last: 1 }", 7_087_872 + 1_536)]
