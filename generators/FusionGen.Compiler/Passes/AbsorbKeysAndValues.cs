@@ -7,7 +7,8 @@ namespace FusionGen.Compiler.Passes;
 /// W_v Σ_j a_j u_j + b_v, so the tokens themselves are keys and values. The same number q·b_k in every logit is none; Σ a = 1 leaves b_v whole.
 /// Prefix rows, which pass the same projections, are further tokens.
 /// </summary>
-public sealed class AbsorbKeysAndValues : Pass
+/// <param name="evenIfTuned">Whether to do so where the projections are tuned: only predictions, for nothing here gives those a gradient.</param>
+public sealed class AbsorbKeysAndValues(bool evenIfTuned) : Pass
 {
     /// <inheritdoc/>
     public override string Name => "S4 absorb keys and values";
@@ -21,10 +22,12 @@ public sealed class AbsorbKeysAndValues : Pass
     /// <inheritdoc/>
     internal override Value? Rewrite(Rewriter rewriter, Value value)
     {
-        if (value.Op is not AttentionOp { Rows: 1, Bias: false } op || value.Inputs[0] is not { Op: LinearOp { Bias: true } } qkv)
+        if (value.Op is not AttentionOp { Rows: 1, Bias: false } op)
             return null;
+        if (value.Inputs[0] is not { Op: LinearOp { Bias: true } } qkv)
+            return rewriter.Refuse(this, "operators act on the projections");
         var (graph, tokens, weight, bias) = (rewriter.Graph, qkv.Inputs[0], qkv.Inputs[1], qkv.Inputs[2]);
-        if (weight.IsTracked)
+        if (weight.IsTracked && !evenIfTuned)
             return rewriter.Refuse(this, "the projections are tuned");
         var width = tokens.Shape.Last;
         var prefixes = JoinPrefixes.Prefixes(op, value.Inputs);

@@ -19,10 +19,10 @@ public sealed record PassReport(Pass Pass, int Applied, long Macs, long Bytes, s
 public static class Pipeline
 {
     /// <summary>Before differentiation, for search and training.</summary>
-    public static IReadOnlyList<Pass> Training { get; } = [new FoldIntoNorm(evenIfRead: false), new SkipZeros(), new AbsorbKeysAndValues(), new JoinPrefixes(), new MeanFirst()];
+    public static IReadOnlyList<Pass> Training { get; } = [new FoldIntoNorm(evenIfRead: false), new SkipZeros(), new AbsorbKeysAndValues(evenIfTuned: false), new JoinPrefixes(), new MeanFirst()];
 
     /// <summary>For prediction: parameters change rarely, so what depends on them alone costs nothing.</summary>
-    public static IReadOnlyList<Pass> Inference { get; } = [new FirstReadout(), new FoldIntoNorm(evenIfRead: true), new SkipZeros(), new AbsorbKeysAndValues(), new JoinPrefixes(), new MeanFirst()];
+    public static IReadOnlyList<Pass> Inference { get; } = [new FirstReadout(), new FoldIntoNorm(evenIfRead: true), new MergeIntoWeights(), new SkipZeros(), new AbsorbKeysAndValues(evenIfTuned: true), new JoinPrefixes(), new MeanFirst()];
 
     /// <summary>What every pass does to a network, in order.</summary>
     /// <param name="network">The network as it was built.</param>
@@ -45,7 +45,7 @@ public static class Pipeline
     private static (long Macs, long Bytes) Cost(Network network, bool isTraining)
     {
         if (!isTraining)
-            return (network.Macs, sizeof(float) * StaticPlan.Of(network).SampleElements);
+            return (network.Values.Where(value => value.Shape.IsPerSample).Sum(value => value.Macs), sizeof(float) * StaticPlan.Of(network).SampleElements);
         var step = Differentiation.Of(network);
         return (step.Macs, sizeof(float) * StaticPlan.Of(step).SampleElements);
     }

@@ -5,7 +5,7 @@ namespace FusionGen.Compiler.Tests.Passes;
 
 public class AbsorbKeysAndValuesTests
 {
-    private static readonly AbsorbKeysAndValues Pass = new();
+    private static readonly AbsorbKeysAndValues Pass = new(evenIfTuned: false);
 
     [TestCase("add")]
     [TestCase("concat")]
@@ -32,4 +32,15 @@ public class AbsorbKeysAndValuesTests
 
     [Test]
     public void TunedProjectionsBlock() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Vit("", more: "tune: all\n")), "the projections are tuned");
+
+    [Test]
+    public void OperatorsOnTheProjectionsBlock() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Vit("lora")), "operators act on the projections");
+
+    /// <summary>For predictions LoRA has become part of the projections, and tuned ones are as good as frozen ones.</summary>
+    [Test]
+    public void PredictionsAbsorbWhatLoraMade()
+    {
+        var after = Pipeline.ForInference(TinySpecs.Network(TinySpecs.Vit("lora")));
+        Assert.That(after.Values, Has.One.Matches<Value>(value => value!.Op is RowAttentionOp));
+    }
 }
