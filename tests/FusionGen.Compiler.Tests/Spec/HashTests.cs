@@ -63,7 +63,7 @@ internal sealed class HashTests
     {
         var nothing = SpecReader.Read("fusiongen: 1\nmodel: A\nnamespace: A\nbackbone: { preset: vit_tiny_patch16_224 }\nclasses: 2").Document!;
         var full = SpecReader.Read(Samples.Sprites
-            .Replace("operators:\n", "operators:\n  ssf: { kind: ssf }\n").Replace("layers:\n", "layers:\n  - { at: [embed, norm], candidates: [ssf] }\n")
+            .Replace("operators:\n", "operators:\n  ssf: { kind: ssf }\n  streams: { kind: sa2vp }\n").Replace("layers:\n", "layers:\n  - { at: [embed, norm], candidates: [ssf] }\n  - { at: branch, candidates: [streams] }\n")
             .Replace("{ kind: adamw, lr: 1e-3, weight-decay: 0.01, betas: [0.9, 0.99] }", "{ kind: adam, lr: 2e-3, weight-decay: 0.02, betas: [0.8, 0.99] }")
             .Replace("order: second-fd", "order: second-exact").Replace("every: validation-batch", "every: step").Replace("epochs: 90", "epochs: 80").Replace("warmup: 10", "warmup: 9").Replace("from: 5, to: 0.001, curve: cosine", "from: 4, to: 0.2, curve: linear")
             .Replace("entropy: 0.01", "entropy: 0.1").Replace("cost: 0.05", "cost: 0.1").Replace("clip: 1\n", "clip: 2\n").Replace("tune: prompts", "tune: all").Replace("pool: cls", "pool: mean")
