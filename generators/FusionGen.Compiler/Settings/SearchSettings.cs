@@ -57,7 +57,7 @@ public enum Curve
 }
 
 /// <summary>
-/// How the policy is searched: what a spec says, what the generated plan holds, what the runtime does. The defaults take about a fifth of the passes of the
+/// How the policy is searched: what a spec says, what the generated plan holds, what the runtime does. The defaults take about a tenth of the passes of the
 /// authors' schedule (<see cref="Pfd"/>): first order, α stepped in one pass over the validation split per epoch (METHOD §3.4), and an end when nothing changes any more.
 /// </summary>
 public sealed record SearchSettings
@@ -110,10 +110,10 @@ public sealed record SearchSettings
     public Relaxation Relaxation { get; init; } = Relaxation.Softmax;
 
     /// <summary>Search epochs.</summary>
-    public int Epochs { get; init; } = 20;
+    public int Epochs { get; init; } = 15;
 
     /// <summary>First epochs in which α is frozen.</summary>
-    public int Warmup { get; init; } = 4;
+    public int Warmup { get; init; } = 3;
 
     /// <summary>Epochs without a change of the policy after which the search ends early; 0 for never.</summary>
     public int Stop { get; init; } = 5;
