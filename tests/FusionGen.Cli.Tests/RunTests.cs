@@ -128,6 +128,22 @@ internal sealed class RunTests
         Assert.That(predicted, Does.Contain("00.png: red ").And.Contain(", blue "));
     }
 
+    /// <summary>Without operators there is nothing to search: what of the backbone is tuned trains, saves and loads like any model.</summary>
+    [Test]
+    public void A_spec_without_operators_trains_what_it_tunes([Values("bias", "{ last: 1 }", "all")] string tune)
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        var text = File.ReadAllText(project.Spec);
+        File.WriteAllText(project.Spec, Regex.Replace(Regex.Replace(text, @"(?ms)^(prompts|operators|layers|search|budget):.*?(?=^[a-z]|\z)", ""), "^classes:", $"tune: {tune}\nclasses:", RegexOptions.Multiline));
+        var run = project.At("run");
+        var result = CommandLine.Run("train", project.Spec, "--weights", "none", "--out", run);
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        result = CommandLine.Run("eval", project.Spec, "--weights", "none", "--adapter", Path.Combine(run, "adapter"));
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        Assert.That(result.Output, Does.Contain("top-1"));
+    }
+
     [Test]
     public void Several_seeds_come_to_one_table()
     {

@@ -103,7 +103,7 @@ public sealed class Networks
             spec,
             Network.Build(bare, bare.Layers),
             spec.HasOperators ? Network.Build(spec, spec.Layers) : null,
-            policy is null || !spec.HasOperators ? null : Network.Build(spec, Chosen(policy)));
+            policy is null ? null : Network.Build(spec, Chosen(policy)));
     }
 
     /// <summary>The layers of a policy.</summary>

@@ -20,8 +20,8 @@ internal static class Uniform
     /// <summary>Whether some layer has more than one candidate.</summary>
     public static bool HasChoice(SpecDocument spec) => spec.Layers.Any(layer => layer.Candidates.Count > 1);
 
-    /// <summary>The policy of a spec that leaves no choice; null where some layer has two candidates, or none has any.</summary>
-    public static PolicyDocument? Only(SpecDocument spec) => HasChoice(spec) || spec.Layers.All(layer => layer.Candidates.Count == 0) ? null : Of(spec, layer => layer.Candidates[0]);
+    /// <summary>The policy of a spec that leaves no choice, though it may name no operator at all; null where some layer has two candidates.</summary>
+    public static PolicyDocument? Only(SpecDocument spec) => HasChoice(spec) ? null : Of(spec, layer => layer.Candidates[0]);
 
     /// <summary>A candidate of every layer, each as likely as the others.</summary>
     public static PolicyDocument Random(SpecDocument spec, SplitMix random) => Of(spec, layer => layer.Candidates[random.Next(layer.Candidates.Count)]);
