@@ -23,7 +23,9 @@ internal sealed class ParityTests
         ("sa2vp", ["sa2vp", "sa2vp_orig"]),
         ("ssf", ["ssf"]),
         ("timm", ["vit_timm", "vit_timm_avg", "vit_npz", "swin_timm"]),
-        ("vpt", ["vpt_deep", "vpt_deep_train5", "adapter_pfeiffer", "bitfit", "linear", "partial1", "full"]),
+        ("vpt", ["vpt_deep", "vpt_deep_train5", "vpt_deep_project", "vpt_shallow", "vpt_mae", "vpt_mae_imgpool", "adapter_pfeiffer", "bitfit", "linear", "partial1", "full"]),
+        ("vapt", ["vapt", "vapt_gelu_scale", "vapt_variant", "vapt_mae"]),
+        ("e2vpt", ["e2vpt", "e2vpt_maskdrift", "e2vpt_pruned", "e2vpt_nomask"]),
     ];
 
     [Test]
@@ -70,7 +72,7 @@ internal sealed class ParityTests
     }
 
     [Test]
-    public void What_the_authors_tuned_becomes_a_backbone_and_an_adapter([Values("vpt_deep", "pfd_hybrid", "pfd_hybrid_unshared")] string name)
+    public void What_the_authors_tuned_becomes_a_backbone_and_an_adapter([Values("vpt_deep", "vpt_shallow", "vapt", "e2vpt_pruned", "pfd_hybrid", "pfd_hybrid_unshared")] string name)
     {
         using var project = new TinyProject();
         var terminal = new Terminal(TextWriter.Null, TextWriter.Null);

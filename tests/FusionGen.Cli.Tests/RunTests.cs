@@ -144,6 +144,41 @@ internal sealed class RunTests
         Assert.That(result.Output, Does.Contain("top-1"));
     }
 
+    /// <summary>E²VPT's recipe: masks are tuned, scored and fixed, and every pruning is trained from the same start; what comes out is a model of fixed masks.</summary>
+    [Test]
+    public void Pruned_masks_are_trained_anew_and_kept()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        var spec = File.ReadAllText(project.Spec);
+        File.WriteAllText(project.Spec, spec[..spec.IndexOf("prompts:", StringComparison.Ordinal)] + """
+            prompts: { tokens: 4, dropout: 0.1 }
+            operators: { e2vpt: { kind: e2vpt, rows: 2 } }
+            layers: [ { at: 0..1, candidates: [e2vpt] } ]
+            train: { epochs: 2, batch: 8, continue: false, optimizer: { lr: 0.01 }, preprocessing: vpt-vtab }
+
+            """);
+        string[] command = ["train", project.Spec, "--weights", "none", "--out", project.At("run"), "--prune", "0.25,0.5"];
+        Succeed(command);
+        Assert.That(Directory.Exists(project.At("run", "pruned-0.25")) && Directory.Exists(project.At("run", "pruned-0.5")));
+        Assert.That(File.ReadAllText(project.At("run", "spec.lock.yaml")), Does.Contain("masks: fixed"));
+        byte[] Adapter() => File.ReadAllBytes(project.At("run", "adapter", "adapter_model.safetensors"));
+        var bits = Adapter();
+        using (var adapter = SafeTensors.Open(project.At("run", "adapter", "adapter_model.safetensors")))
+        {
+            using var prompts = adapter.Read("operators.e2vpt.mask.prompts");
+            using var segments = adapter.Read("operators.e2vpt.mask.segments");
+            var (ofPrompts, ofSegments) = (prompts.data<float>().ToArray(), segments.data<float>().ToArray());
+            Assert.That(ofPrompts.Concat(ofSegments).Distinct(), Is.EquivalentTo(new[] { 0f, 1 }));
+            var gone = ofPrompts.Count(mask => mask == 0);
+            Assert.That((gone, ofSegments.Count(mask => mask == 0)), Is.AnyOf((1, 12), (2, 16)), "a quarter, or half, of the prompts, and of the segments of the others");
+        }
+        Assert.That(Succeed(["eval", project.Spec, "--weights", "none", "--adapter", project.At("run", "adapter"), "--set", "operators.e2vpt.masks=fixed"]), Does.Contain("top-1"));
+        Succeed(command);
+        Assert.That(Adapter(), Is.EqualTo(bits), "everything is taken over from its checkpoints");
+        Assert.That(CommandLine.Run("train", project.Spec, "--weights", "none", "--out", project.At("no"), "--prune", "2").Errors, Does.Contain("'2' is no share"));
+    }
+
     [Test]
     public void Several_seeds_come_to_one_table()
     {

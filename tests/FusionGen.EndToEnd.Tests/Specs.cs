@@ -50,7 +50,14 @@ internal static class Specs
         {
             Family = "swin", Image = 48, Patch = 4, Width = 32, Depth = 2 + second, Heads = 2, Mlp = 128, Window = 4,
             Depths = EquatableArray.Of(2, second), StageHeads = EquatableArray.Of(2, 4),
-        }, share: true, withPrefix: true);
+        }, share: true);
+
+    /// <summary>Without one of the operators.</summary>
+    public static SpecDocument Without(SpecDocument spec, string name) => spec with
+    {
+        Operators = spec.Operators.Where(one => one.Name != name).ToEquatableArray(),
+        Layers = spec.Layers.Select(layer => new LayerSpec(layer.Candidates.Where(candidate => candidate != name).ToEquatableArray())).ToEquatableArray(),
+    };
 
     /// <summary>Prefixes under two names compete in every layer.</summary>
     public static SpecDocument TwoPrefixes(SpecDocument spec) => spec with
@@ -59,15 +66,17 @@ internal static class Specs
         Layers = spec.Layers.Select(layer => new LayerSpec(layer.Candidates.Append("deep").ToEquatableArray())).ToEquatableArray(),
     };
 
-    private static SpecDocument Of(BackboneSpec backbone, bool share, bool withPrefix = true)
+    private static SpecDocument Of(BackboneSpec backbone, bool share)
     {
         var shared = ("share", share ? 1.0 : 0.0);
         var operators = new List<OperatorSpec>
         {
             Operator("none"), Operator("add"), Operator("affine", shared), Operator("concat", ("identity", 2), shared), Operator("cross-attention", shared),
         };
-        if (withPrefix)
-            operators.Add(Operator("prefix"));
+        operators.Add(Operator("prefix"));
+        operators.Add(Operator("e2vpt", ("rows", 3)));
+        if (backbone.Family == "vit")
+            operators.Add(Operator("vapt", shared));
         return new SpecDocument
         {
             Model = "Tiny",

@@ -70,22 +70,21 @@ public abstract class Backbone
     }
 
     /// <summary>
-    /// Fused self-attention of normalised tokens: u through qkv, with prefixes through the same norm and projections, and the output projection; only
+    /// Self-attention of fused tokens u: through qkv, with prefixes through the same norm and projections, and the output projection; only
     /// the first rows ask where the others reach nobody. <paramref name="x"/> is what the norm was given.
     /// </summary>
-    private protected static Value Attention(BackboneContext context, string block, Fusion fusion, Value x, Value u, double epsilon, Value? bias = null, int? rows = null)
+    private protected static Value Attention(BackboneContext context, string block, Fusion fusion, Value x, Value u, double epsilon, Value? bias = null, int? rows = null, bool withPrefixes = true)
     {
         var graph = context.Graph;
         var width = u.Shape.Last;
         var (norm, (qkv, qkvBias), (proj, projBias)) = AttentionOf(context, block, width);
-        u = fusion.At(Site.AttentionInput, x, u);
-        var prefixes = fusion.Prefixes.Select(prefix =>
+        var prefixes = (withPrefixes ? fusion.Prefixes : []).Select(prefix =>
         {
             // Prompt rows pass the block's own norm and key and value projections; their queries reach nobody (S1).
-            var normed = graph.LayerNorm(prefix.Rows, epsilon, norm.Weight, norm.Bias);
+            var normed = graph.LayerNorm(fusion.Joining(prefix.Rows, x), epsilon, norm.Weight, norm.Bias);
             var keysValues = graph.Linear(normed, graph.Slice(qkv, 0, width, 2 * width), graph.Slice(qkvBias, 0, width, 2 * width));
             return (keysValues.Named("prefix"), prefix.LogWeight);
-        }).ToArray();
+        }).Concat(fusion.KeysValues).ToArray();
         var projections = fusion.At(Site.Qkv, u, graph.Linear(u, qkv, qkvBias).Named("qkv"));
         var attended = graph.Attention(projections, fusion.Heads, prefixes, bias, rows).Named("attended");
         return fusion.At(Site.AttentionOutput, attended, graph.Linear(attended, proj, projBias).Named("projected"));

@@ -101,7 +101,8 @@ public sealed class SwinTransformer : Backbone
         var bias = graph.RelativeBias(table, window).Named("bias");
         if (shift > 0)
             bias = graph.Sum(bias, graph.WindowMask(down * window, across * window, window, shift));
-        var attended = Attention(context, place.Name, fusion, Windows(x), u, Epsilon, bias);
+        var tokens = Windows(x);
+        var attended = Attention(context, place.Name, fusion, tokens, fusion.At(Site.AttentionInput, tokens, u), Epsilon, bias);
 
         var back = graph.Permute(graph.Reshape(attended, Shape.Batched(1, down, across, window, window, width)), 0, 1, 3, 2, 4, 5);
         var grid = graph.Reshape(back, Shape.Batched(1, down * window, across * window, width));

@@ -44,8 +44,17 @@ public sealed class VisionTransformer : Backbone
     {
         var (graph, spec, block) = (context.Graph, context.Spec.Backbone, Name(layer));
         var norm = context.Norm($"{block}.norm1", spec.Width);
-        var u = graph.LayerNorm(x, Epsilon, norm.Weight, norm.Bias).Named("u");
-        var residual = graph.Sum(First(graph, x, rows), Attention(context, block, fusion, x, u, Epsilon, rows: rows)).Named("x");
+        var u = fusion.At(Site.AttentionInput, x, graph.LayerNorm(x, Epsilon, norm.Weight, norm.Bias).Named("u"));
+        // The pool reads the last block's prompts too: they go through it as tokens do (METHOD §6.1, S1).
+        var arePooled = layer == spec.Depth - 1 && spec.Pool == Pooling.MeanWithPrompts;
+        foreach (var (prompts, weight) in arePooled ? fusion.Prefixes : [])
+        {
+            if (weight is not null)
+                throw new ShapeException("'pool: mean-with-prompts' averages the last layer's prompts, so they cannot be one of several candidates there: give the last layer one.");
+            var joining = fusion.JoiningEach(prompts, x);
+            (x, u) = (graph.Concat(1, x, joining), graph.Concat(1, u, graph.LayerNorm(joining, Epsilon, norm.Weight, norm.Bias)));
+        }
+        var residual = graph.Sum(First(graph, x, rows), Attention(context, block, fusion, x, u, Epsilon, rows: rows, withPrefixes: !arePooled)).Named("x");
         return Mlp(context, block, fusion, residual, spec.Mlp, Epsilon);
     }
 
@@ -82,9 +91,14 @@ public sealed class VisionTransformer : Backbone
     private Value Pool(BackboneContext context, Fusion fusion, Value x)
     {
         var (graph, spec) = (context.Graph, context.Spec.Backbone);
-        // Patches are the last rows, whatever was inserted before them.
+        // Patches are the last rows, whatever was inserted before them; a pool of prompts as well reads all but the class token.
         var patches = this.Tokens(spec) - 1;
-        var pooled = spec.Pool == Pooling.Cls ? graph.Select(x, 1, 0) : graph.Mean(graph.Slice(x, 1, x.Shape[1].Size - patches, patches), 1);
+        var pooled = spec.Pool switch
+        {
+            Pooling.Cls => graph.Select(x, 1, 0),
+            Pooling.Mean => graph.Mean(graph.Slice(x, 1, x.Shape[1].Size - patches, patches), 1),
+            _ => graph.Mean(graph.Slice(x, 1, 1, x.Shape[1].Size - 1), 1),
+        };
         var norm = context.Norm(spec.Pool == Pooling.Cls ? "norm" : "fc_norm", spec.Width);
         return fusion.At(Site.Features, pooled, graph.LayerNorm(pooled, Epsilon, norm.Weight, norm.Bias).Named("features"));
     }

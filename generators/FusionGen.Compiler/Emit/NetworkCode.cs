@@ -184,7 +184,7 @@ internal sealed class NetworkCode
         var shapes = string.Join(", ", part.Inputs.Select(input => input.Shape.ToString()));
         code.Doc($"{part.Scope}{(part.Times > 1 ? $" and {Text.Invariant(part.Times - 1)} like it" : "")}: {(shapes.Length > 0 ? shapes + " → " : "")}{string.Join(", ", part.Outputs.Select(output => output.Shape.ToString()))}.");
         var result = part.Outputs.Count == 1 ? "Tensor" : $"({string.Join(", ", part.Outputs.Select(_ => "Tensor"))})";
-        using (code.Block($"private static {result} {part.Method}(IReadOnlyList<Tensor> w{(this.isSupernet ? MixtureParameter : "")}{(part.HasAt ? ", int at" : "")}{(part.HasLayer ? ", int layer" : "")}{parameters})"))
+        using (code.Block($"private {(part.Values.Any(value => value.Op is DropoutMaskOp) ? "" : "static ")}{result} {part.Method}(IReadOnlyList<Tensor> w{(this.isSupernet ? MixtureParameter : "")}{(part.HasAt ? ", int at" : "")}{(part.HasLayer ? ", int layer" : "")}{parameters})"))
         {
             code.Line("using var scope = NewDisposeScope();");
             foreach (var parameter in part.Values.SelectMany(value => value.Inputs).Where(input => input.Op is ParameterOp && !names.ContainsKey(input)))

@@ -313,9 +313,12 @@ internal sealed class StaticCode
             case MixGradientOp:
                 Call("MixGradient", x[0], x[1], x[2], r, this.isSupernet ? "f.IsDiscrete" : "true", Count(shapes[1], shapes[1][0].Size), N(shape.Last), N(shapes[1].Last));
                 break;
-            case SumToOp:
-                RequireSuffixes([shape], shapes[0]);
+            case SumToOp when IsSuffix(shape, shapes[0]):
                 Call("SumTo", x[0], r);
+                break;
+            case SumToOp:
+                code.Line($"{r}.Clear();");
+                Copy(code, x[0], Strides(shapes[0]), 0, r, Stretched(shape, shapes[0]), 0, shapes[0], note, add: true);
                 break;
             case MulSumToOp:
                 RequireSuffixes([shape, .. shapes], Shape.Broadcast(shapes[0], shapes[1]));
@@ -347,26 +350,26 @@ internal sealed class StaticCode
                 break;
             case AttentionOp op:
                 var (prefix, weight, bias) = AttentionInputs(op, x);
-                Call("Attention", x[0], prefix, weight, bias, r, saved, "f.Scratch", Count(shape, shape[0].Size), N(shapes[0][1].Size), N(shape.Last), N(op.Heads), N(shape[1].Size));
+                Call("Attention", x[0], prefix, weight, bias, r, saved, "f.Scratch", Count(shape, shape[0].Size), N(shapes[0][1].Size), N(shape.Last), N(op.Heads), N(shape[1].Size), Rows(op.Prefixes.Count > 0, shapes, 1));
                 break;
             case AttentionGradientOp op:
                 var (rows, logWeight, summand) = AttentionInputs(op.Attention, x);
                 var (dRows, dLogWeight, dSummand) = AttentionInputs(op.Attention, [.. Enumerable.Range(0, x.Length).Select(input => i.Parts.TryGetValue(input, out var part) ? this.Place(part) : "default")]);
                 Call(
                     "AttentionGradient", x[0], rows, logWeight, summand, x[x.Length - 2], x[x.Length - 1], saved, r, dRows, dLogWeight, dSummand, "f.Scratch",
-                    Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last / 3), N(op.Attention.Heads), N(shapes[shapes.Length - 1][1].Size));
+                    Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last / 3), N(op.Attention.Heads), N(shapes[shapes.Length - 1][1].Size), Rows(op.Attention.Prefixes.Count > 0, shapes, 1));
                 break;
             case HeadProductOp op:
                 Call("HeadProduct", x[0], x[1], r, Bool(op.Transposed), Count(shape, shape[0].Size), N(op.Heads), N(shapes[1][0].Size / op.Heads), N(shapes[1].Last));
                 break;
             case RowAttentionOp op:
-                Call("RowAttention", x[0], x[1], op.Prefix ? x[2] : "default", op.Weighed ? x[3] : "default", r, saved, Count(shape, shape[0].Size), N(shapes[0][1].Size), N(shape.Last), N(shape[1].Size));
+                Call("RowAttention", x[0], x[1], op.Prefix ? x[2] : "default", op.Weighed ? x[3] : "default", r, saved, Count(shape, shape[0].Size), N(shapes[0][1].Size), N(shape.Last), N(shape[1].Size), Rows(op.Prefix, shapes, 2));
                 break;
             case RowAttentionGradientOp op:
                 string Gradient(int input) => i.Parts.TryGetValue(input, out var part) ? this.Place(part) : "default";
                 Call(
                     "RowAttentionGradient", x[0], x[1], op.Attention.Prefix ? x[2] : "default", x[x.Length - 1], saved, r, Gradient(1), Gradient(2), Gradient(3), "f.Scratch",
-                    Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last), N(shapes[1][1].Size));
+                    Count(shape, shape[0].Size), N(shape[1].Size), N(shape.Last), N(shapes[1][1].Size), Rows(op.Attention.Prefix, shapes, 2));
                 break;
             case BlockDiagonalOp:
                 Call("BlockDiagonal", x[0], r, N(shapes[0][0].Size), N(shapes[0][1].Size), N(shapes[0][2].Size));
@@ -405,6 +408,9 @@ internal sealed class StaticCode
                 break;
             case ExpandOp or BroadcastToOp:
                 Copy(code, x[0], Stretched(shapes[0], shape), 0, r, Strides(shape), 0, shape, note);
+                break;
+            case DropoutMaskOp op:
+                Call("DropoutMask", "f", $"{Text.Invariant(op.Number)}u", Number(op.Rate), Bool(op.Shape.IsPerSample), r);
                 break;
             case RollOp op:
                 Call("Roll", x[0], r, N(op.Shift), N(shape[1].Size), N(shape[2].Size), N(shape[3].Size));
@@ -472,6 +478,9 @@ internal sealed class StaticCode
             weighed ? x[2] : "default",
             op.Bias ? x[1 + op.Prefixes.Count + (weighed ? 1 : 0)] : "default");
     }
+
+    /// <summary>Rows of the prefix that an attention may have.</summary>
+    private static string Rows(bool hasPrefix, Shape[] shapes, int input) => N(hasPrefix ? shapes[input][-2].Size : 0);
 
     private string Place(Value value) => this.Place(this.plan[value]);
 

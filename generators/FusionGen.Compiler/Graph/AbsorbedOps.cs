@@ -20,7 +20,7 @@ public sealed record HeadProductOp(int Heads, bool Transposed) : Op
 
 /// <summary>
 /// Attention of one asking row a head whose keys and values are the rows themselves, in all their channels: rows (B, T, d) and queries
-/// (B, heads, d), scaled, → (B, heads, d). Further inputs, as the flags say: more rows (P, d), the same for every image, and what is added to their
+/// (B, heads, d), scaled, → (B, heads, d). Further inputs, as the flags say: more rows, (P, d) for all images or (B, P, d), and what is added to their
 /// logits, a number or one for each row.
 /// </summary>
 public sealed record RowAttentionOp(bool Prefix, bool Weighed) : Op
@@ -36,7 +36,7 @@ public sealed record RowAttentionOp(bool Prefix, bool Weighed) : Op
     public override long Macs(IReadOnlyList<Shape> inputs, Shape output) => 2 * output.Elements * this.Keys(inputs);
 
     /// <summary>T + P.</summary>
-    public int Keys(IReadOnlyList<Shape> inputs) => inputs[0][1].Size + (this.Prefix ? inputs[2][0].Size : 0);
+    public int Keys(IReadOnlyList<Shape> inputs) => inputs[0][1].Size + (this.Prefix ? inputs[2][-2].Size : 0);
 }
 
 /// <summary>Gradients of <see cref="RowAttentionOp"/>; inputs those of the attention, then its output and dy. The result is the rows' gradient; those of the other inputs are its parts.</summary>

@@ -9,7 +9,7 @@ public sealed class Value
         this.Op = op;
         this.InputArray = inputs;
         this.Scope = scope;
-        this.IsTracked = op is MixtureOp or ParameterOp { Role: not ParameterRole.Frozen };
+        this.IsTracked = op is MixtureOp or ParameterOp { Role: not (ParameterRole.Frozen or ParameterRole.Fixed) };
         var shapes = new Shape[inputs.Length];
         for (var i = 0; i < inputs.Length; i++)
         {
@@ -187,6 +187,21 @@ public sealed class GraphBuilder
 
     /// <inheritdoc cref="ExpandOp"/>
     public Value Expand(Value x, Value like) => this.Add(new ExpandOp(), x, like);
+
+    /// <summary>What dropout leaves of x in training.</summary>
+    /// <param name="x">(P, d) or (B, P, d).</param>
+    /// <param name="site">What is dropped.</param>
+    /// <param name="rate">How likely; 0 for never.</param>
+    /// <param name="like">Something of every image, which then has a mask of its own; null for one mask.</param>
+    /// <param name="channels">Whether whole channels of an image are dropped.</param>
+    public Value Dropout(Value x, string site, double rate, Value? like, bool channels = false)
+    {
+        if (rate == 0)
+            return x;
+        var shape = like is null || x.Shape.IsPerSample ? x.Shape : new Shape(x.Shape.Dims.Prepend(like.Shape[0]).ToEquatableArray());
+        var mask = new DropoutMaskOp(site, rate, channels ? shape.With(1, 1) : shape);
+        return this.Mul(x, this.BroadcastTo(this.Add(mask, like is null ? [] : [like]).Named("kept"), shape));
+    }
 
     /// <inheritdoc cref="PatchEmbedOp"/>
     public Value PatchEmbed(Value images, Value weight, Value bias, int patch) => this.Add(new PatchEmbedOp(patch), images, weight, bias);

@@ -37,6 +37,9 @@ public enum ParameterRole
 
     /// <summary>α.</summary>
     Architecture,
+
+    /// <summary>An operator's that is set and not tuned.</summary>
+    Fixed,
 }
 
 /// <summary>Distributions a parameter can start from.</summary>
@@ -201,7 +204,7 @@ public sealed record SoftmaxOp(int Axis, int Top = 0, bool WhenDiscrete = false)
 
 /// <summary>
 /// Multi-head self-attention of fused projections qkv (B, T, 3d) → (B, T, d). Further inputs, in this order, as the flags say:
-/// for each prefix its keys and values (P, 2d) and, where it is weighed, what is added to its logits, a number or one for each row; then a bias (heads, T, T)
+/// for each prefix its keys and values, (P, 2d) for all images or (B, P, 2d), and, where it is weighed, what is added to its logits, a number or one for each row; then a bias (heads, T, T)
 /// or (n, heads, T, T) added to the logits, image k taking entry k mod n.
 /// </summary>
 /// <param name="Heads">Number of heads.</param>
@@ -226,7 +229,7 @@ public sealed record AttentionOp(int Heads, EquatableArray<bool> Prefixes, bool 
         var next = 1;
         foreach (var weighed in this.Prefixes)
         {
-            keys += inputs[next][0].Size;
+            keys += inputs[next][-2].Size;
             next += weighed ? 2 : 1;
         }
         return 2 * output.Elements * keys;
@@ -322,6 +325,26 @@ public sealed record ExpandOp : Op
 
     /// <inheritdoc/>
     public override Shape Infer(IReadOnlyList<Shape> inputs) => Shape.Batched(1, [.. inputs[0].Dims.Skip(1).Select(dim => dim.Size)]);
+}
+
+/// <summary>
+/// Dropout's factors: 0 at a rate, 1/(1 − rate) elsewhere, drawn for a training step by its seed and number, the site and, where they differ from image to image, the image's
+/// place in the batch; all 1 outside of training. The input says how many images there are; none where all share one mask.
+/// </summary>
+/// <param name="Site">What is dropped.</param>
+/// <param name="Rate">How likely.</param>
+/// <param name="Shape">Shape of the factors.</param>
+public sealed record DropoutMaskOp(string Site, double Rate, Shape Shape) : Op
+{
+    /// <summary>The site as a number (FNV-1a).</summary>
+    public uint Number => this.Site.Aggregate(2166136261, (hash, letter) => unchecked((hash ^ letter) * 16777619));
+
+    /// <inheritdoc/>
+    public override Shape Infer(IReadOnlyList<Shape> inputs)
+    {
+        Require(this.Shape.IsPerSample == (inputs.Count == 1) && (inputs.Count == 0 || inputs[0][0] == this.Shape[0]), $"dropout: {this.Shape} for {string.Join(" and ", inputs)}");
+        return this.Shape;
+    }
 }
 
 /// <summary>Patches of images (B, 3, side, side) through a convolution as large as its stride, weight (d, 3, p, p): rows (B, N, d).</summary>

@@ -17,13 +17,14 @@ public sealed class Fusion
     private readonly OperatorSpec[] operators;
     private readonly Func<int, bool, Value> weight;
     private readonly List<(Value Rows, Value? LogWeight)> prefixes = [];
+    private readonly List<(Value Rows, Value? LogWeight)> keysValues = [];
 
     private Fusion(GraphBuilder graph, SpecDocument spec, string name, IEnumerable<string> operators, Func<int, bool, Value> weight, int heads, string bank)
     {
         this.graph = graph;
         this.operators = [.. operators.Select(spec.Operator)];
         this.weight = weight;
-        (this.Prompts, this.Name, this.Heads, this.Bank) = (spec.Prompts, name, heads, bank);
+        (this.Spec, this.Name, this.Heads, this.Bank) = (spec, name, heads, bank);
     }
 
     /// <summary>What parameters of this place are named by: a block's number, <c>embed</c> or <c>norm</c>.</summary>
@@ -35,11 +36,14 @@ public sealed class Fusion
     /// <summary>Suffix of shared weights' names: empty, or <c>.stage1</c> where stages differ in width.</summary>
     public string Bank { get; }
 
-    /// <summary>How many prompts there are, and how they start.</summary>
-    public PromptSpec Prompts { get; }
+    /// <summary>The spec: how many prompts there are, and how they start.</summary>
+    public SpecDocument Spec { get; }
 
-    /// <summary>Rows (P, d) before the layer norm that attention sees as further keys and values, with ln π where they are one of several candidates.</summary>
+    /// <summary>Rows, (P, d) or (B, P, d), before the layer norm that attention sees as further keys and values, with ln π where they are one of several candidates.</summary>
     public IReadOnlyList<(Value Rows, Value? LogWeight)> Prefixes => this.prefixes;
+
+    /// <summary>Further keys and values (n, 2d) as they are, likewise.</summary>
+    public IReadOnlyList<(Value Rows, Value? LogWeight)> KeysValues => this.keysValues;
 
     /// <summary>The candidates of a block.</summary>
     /// <param name="graph">The graph.</param>
@@ -57,6 +61,27 @@ public sealed class Fusion
     /// <summary>The operator at a place outside the blocks, where there is nothing to choose.</summary>
     public static Fusion At(GraphBuilder graph, SpecDocument spec, Place place) =>
         new(graph, spec, place.Name, new[] { spec.OperatorAt(place) }.Where(name => name.Length > 0), (_, _) => throw new InvalidOperationException("nothing to choose"), spec.Backbone.Heads, "");
+
+    /// <summary>Where prompts of so many channels start.</summary>
+    public Init StartOfPrompts(int channels)
+    {
+        var (prompts, patch) = (this.Spec.Prompts, this.Spec.Backbone.Patch);
+        return prompts.Init switch
+        {
+            PromptInit.Normal => new Init(InitKind.Normal, prompts.Scale),
+            PromptInit.Uniform => new Init(InitKind.Uniform, prompts.Scale),
+            _ => new Init(InitKind.Uniform, prompts.Scale * Math.Sqrt(6.0 / ((3 * patch * patch) + channels))),
+        };
+    }
+
+    /// <summary>Prompts as they join the sequence: what dropout leaves of them, of each image's own unless the spec says otherwise. Rows that images have made are left whole.</summary>
+    /// <param name="rows">(P, d) or (B, P, d).</param>
+    /// <param name="x">What every image has.</param>
+    public Value Joining(Value rows, Value x) => rows.Shape.IsPerSample ? rows : this.Dropped(rows, x);
+
+    /// <summary>The same for every image: (B, P, d).</summary>
+    public Value JoiningEach(Value rows, Value x) => rows.Shape.IsPerSample ? rows
+        : this.Spec.Prompts.ShareDropout ? this.Each(this.Dropped(rows, x), x) : this.Dropped(this.Each(rows, x), x);
 
     /// <summary>What the operators make of a layer's result.</summary>
     /// <param name="site">Where.</param>
@@ -96,6 +121,8 @@ public sealed class Fusion
     {
         if (term.Prefix is { } rows)
             this.prefixes.Add((rows, null));
+        if (term.KeysValues is { } further)
+            this.keysValues.Add((further, null));
         var affine = this.Affine(y, term.KeepsTokens, term.Gain, term.Shift);
         return term.Term is { } own ? this.Plus(affine, own(null)) : affine!;
     }
@@ -120,9 +147,15 @@ public sealed class Fusion
                 mixed = this.Plus(mixed, own(Weight(i)));
             if (terms[i].Prefix is { } rows)
                 this.prefixes.Add((rows, this.weight(i, true)));
+            if (terms[i].KeysValues is { } further)
+                this.keysValues.Add((further, this.weight(i, true)));
         }
         return mixed!;
     }
+
+    private Value Dropped(Value rows, Value x) => this.graph.Dropout(rows, $"prompts.{this.Name}", this.Spec.Prompts.Dropout, this.Spec.Prompts.ShareDropout ? null : x);
+
+    private Value Each(Value rows, Value x) => this.graph.Expand(this.graph.Reshape(rows, Shape.Of(1, rows.Shape[0].Size, rows.Shape.Last)), x);
 
     private Value Plus(Value? sum, Value summand) => sum is null ? summand : this.graph.Sum(sum, summand);
 

@@ -73,8 +73,11 @@ public sealed record FusionTerm
     /// <summary>Summand that depends on x or y, times the given weight (null for 1): the operator folds the weight in where that is cheapest.</summary>
     public Func<Value?, Value>? Term { get; init; }
 
-    /// <summary>Rows (P, d), before the layer norm, that attention sees as further keys and values; at <see cref="Site.AttentionInput"/> only.</summary>
+    /// <summary>Rows, (P, d) or (B, P, d), before the layer norm, that attention sees as further keys and values; at <see cref="Site.AttentionInput"/> only.</summary>
     public Value? Prefix { get; init; }
+
+    /// <summary>Further keys and values (n, 2d) as attention takes them, without norm and projection; at <see cref="Site.AttentionInput"/> only.</summary>
+    public Value? KeysValues { get; init; }
 }
 
 /// <summary>A kind of operator: one file, one entry of <see cref="OperatorCatalogue"/>.</summary>
@@ -127,11 +130,13 @@ public sealed class OperatorContext(GraphBuilder graph, SitePoint point, Operato
     public bool IsShared => this.Spec.Options.Any(option => option.Name == "share" && option.Number != 0);
 
     /// <summary>A weight of the operator: <c>operators.{name}[.stage][.layer].{weight}</c>. An operator with several sites names its weights by site.</summary>
-    public Value Weight(string weight, Init init, params int[] shape)
-    {
-        var bank = this.IsShared ? this.Site.Fusion.Bank : $".{this.Site.Fusion.Name}";
-        return this.Graph.Parameter($"operators.{this.Spec.Name}{bank}.{weight}", ParameterRole.Tuned, init, shape);
-    }
+    public Value Weight(string weight, Init init, params int[] shape) => this.IsShared ? this.Shared(weight, ParameterRole.Tuned, init, shape) : this.Own(weight, init, shape);
+
+    /// <summary>A weight of the layer alone, whatever is shared.</summary>
+    public Value Own(string weight, Init init, params int[] shape) => this.Graph.Parameter($"operators.{this.Spec.Name}.{this.Site.Fusion.Name}.{weight}", ParameterRole.Tuned, init, shape);
+
+    /// <summary>A parameter of all layers of a width.</summary>
+    public Value Shared(string weight, ParameterRole role, Init init, params int[] shape) => this.Graph.Parameter($"operators.{this.Spec.Name}{this.Site.Fusion.Bank}.{weight}", role, init, shape);
 
     /// <summary>Something that depends on the operator's weights only: computed once for all layers when they share them.</summary>
     public Value PerBank(Func<Value> build) => this.IsShared ? this.Graph.In(GraphBuilder.SharedScope, build) : build();
@@ -167,15 +172,26 @@ public sealed record SitePoint(GraphBuilder Graph, Fusion Fusion, Site Site, Val
     public int Heads => this.Fusion.Heads;
 
     /// <summary>P.</summary>
-    public int PromptRows => this.Fusion.Prompts.Tokens;
+    public int PromptRows => this.Fusion.Spec.Prompts.Tokens;
+
+    /// <summary>Patches along a side of the image.</summary>
+    public int Grid => this.Fusion.Spec.Backbone.Image / this.Fusion.Spec.Backbone.Patch;
 
     /// <summary>The place's own prompts (P, d).</summary>
     public Value Prompts
     {
         get
         {
-            var init = new Init(this.Fusion.Prompts.Init == PromptInit.Normal ? InitKind.Normal : InitKind.Uniform, this.Fusion.Prompts.Scale);
-            return this.Graph.Parameter($"prompts.{this.Fusion.Name}", ParameterRole.Tuned, init, this.PromptRows, this.Width).Named("prompts");
+            var (graph, spec) = (this.Graph, this.Fusion.Spec.Prompts);
+            var channels = spec.Project == 0 ? this.Width : spec.Project;
+            var prompts = graph.Parameter($"prompts.{this.Fusion.Name}", ParameterRole.Tuned, this.Fusion.StartOfPrompts(channels), this.PromptRows, channels);
+            if (spec.Project > 0)
+            {
+                // VPT's: kaiming normal by fan-out, and a linear layer's own bias.
+                var weight = graph.Parameter($"prompts{this.Fusion.Bank}.projection.weight", ParameterRole.Tuned, new Init(InitKind.Normal, Math.Sqrt(2.0 / this.Width)), this.Width, channels);
+                prompts = graph.Linear(prompts, weight, graph.Parameter($"prompts{this.Fusion.Bank}.projection.bias", ParameterRole.Tuned, Init.Linear(channels), this.Width));
+            }
+            return prompts.Named("prompts");
         }
     }
 

@@ -6,7 +6,7 @@ public static class OperatorCatalogue
     /// <summary>The kinds, in the order of the docs.</summary>
     public static IReadOnlyList<FusionOperator> All { get; } =
     [
-        new NoneOperator(), new AddOperator(), new AffineOperator(), new ConcatOperator(), new CrossAttentionOperator(), new PrefixOperator(),
+        new NoneOperator(), new AddOperator(), new AffineOperator(), new ConcatOperator(), new CrossAttentionOperator(), new PrefixOperator(), new VptShallowOperator(), new VaptOperator(), new E2VptOperator(),
         new AddDirectOperator(), new AffineDirectOperator(), new LoraOperator(), new SsfOperator(), new AdapterOperator(), new Sa2vpOperator(),
     ];
 

@@ -91,8 +91,7 @@ public sealed class Sa2vpOperator : FusionOperator
         private Value Map(string name)
         {
             var rows = this.point.Positions.Shape[1].Size;
-            var prompts = this.context.Site.Fusion.Prompts;
-            var map = this.Weight($"{name}.prompts", new Init(prompts.Init == Spec.PromptInit.Normal ? InitKind.Normal : InitKind.Uniform, prompts.Scale), 1, rows, this.rank);
+            var map = this.Weight($"{name}.prompts", this.context.Site.Fusion.StartOfPrompts(this.rank), 1, rows, this.rank);
             var (weight, bias) = this.Dense($"{name}.proj", this.width, this.rank);
             return this.graph.Linear(map, weight, bias);
         }

@@ -45,6 +45,7 @@ internal static class Gradients
             SelectOp op => graph.Embed(graph.Reshape(dy, x[0].Shape.With(op.Axis, 1)), op.Axis, op.Index, x[0].Shape[op.Axis].Size),
             ReshapeOp => graph.Reshape(dy, x[0].Shape),
             PermuteOp op => graph.Permute(dy, [.. Enumerable.Range(0, op.Order.Count).Select(axis => op.Order.ToList().IndexOf(axis))]),
+            DropoutMaskOp => null,
             ExpandOp => i == 0 ? graph.SumTo(dy, x[0].Shape) : null,
             PatchEmbedOp op when i == 1 => graph.Reshape(graph.Add(new MatMulSumOp(true, false), dy, graph.Add(new PatchRowsOp(op.Patch), x[0])), x[1].Shape),
             PatchEmbedOp when i == 2 => graph.SumTo(dy, x[2].Shape),

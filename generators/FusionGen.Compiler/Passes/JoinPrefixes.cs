@@ -31,12 +31,14 @@ public sealed class JoinPrefixes : Pass
         return [.. op.Prefixes.Select(weighed => (inputs[next++], weighed ? inputs[next++] : null))];
     }
 
-    /// <summary>Rows below each other, and a weight for each; a prefix without one has ln 1.</summary>
+    /// <summary>Rows below each other, for each image where they differ from image to image, and a weight for each row.</summary>
     internal static (Value Rows, Value? LogWeight) Join(GraphBuilder graph, IReadOnlyList<Value> rows, IReadOnlyList<Value?> logWeights)
     {
         if (rows.Count == 1)
             return (rows[0], logWeights[0]);
-        var weights = rows.Zip(logWeights, (of, weight) => (of, weight)).Select(pair => graph.BroadcastTo(pair.weight!, Shape.Of(pair.of.Shape[0].Size)));
-        return (graph.Concat(0, [.. rows]), logWeights[0] is null ? null : graph.Concat(0, [.. weights]));
+        var weights = rows.Zip(logWeights, (of, weight) => (of, weight)).Select(pair => graph.BroadcastTo(pair.weight!, Shape.Of(pair.of.Shape[-2].Size)));
+        var own = rows.FirstOrDefault(prefix => prefix.Shape.IsPerSample);
+        var all = own is null ? rows : rows.Select(prefix => graph.BroadcastTo(prefix, own.Shape.With(1, prefix.Shape[-2].Size)));
+        return (graph.Concat(own is null ? 0 : 1, [.. all]), logWeights[0] is null ? null : graph.Concat(0, [.. weights]));
     }
 }

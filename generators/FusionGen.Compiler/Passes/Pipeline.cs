@@ -22,7 +22,7 @@ public static class Pipeline
     public static IReadOnlyList<Pass> Training { get; } = [new FoldIntoNorm(evenIfRead: false), new SkipZeros(), new AbsorbKeysAndValues(evenIfTuned: false), new JoinPrefixes(), new MeanFirst()];
 
     /// <summary>For prediction: parameters change rarely, so what depends on them alone costs nothing.</summary>
-    public static IReadOnlyList<Pass> Inference { get; } = [new FirstReadout(), new FoldIntoNorm(evenIfRead: true), new MergeIntoWeights(), new SkipZeros(), new AbsorbKeysAndValues(evenIfTuned: true), new JoinPrefixes(), new MeanFirst()];
+    public static IReadOnlyList<Pass> Inference { get; } = [new FirstReadout(), new NoDropout(), new FoldIntoNorm(evenIfRead: true), new MergeIntoWeights(), new SkipZeros(), new AbsorbKeysAndValues(evenIfTuned: true), new JoinPrefixes(), new MeanFirst()];
 
     /// <summary>What every pass does to a network, in order.</summary>
     /// <param name="network">The network as it was built.</param>

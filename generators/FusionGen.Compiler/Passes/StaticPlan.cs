@@ -204,7 +204,7 @@ public sealed class StaticPlan
     private static long AttentionScratch(StaticInstruction i, AttentionOp op, int matrices)
     {
         var qkv = i.Value.Inputs[0].Shape;
-        var prefix = op.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[0].Size : 0;
+        var prefix = op.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[-2].Size : 0;
         var (rows, keys) = ((long)(op.Rows == 0 ? qkv[1].Size : op.Rows), qkv[1].Size + prefix);
         return (matrices * rows * keys) + rows + keys + (prefix == 0 ? 0 : 2L * keys * (qkv.Last / 3 / op.Heads));
     }

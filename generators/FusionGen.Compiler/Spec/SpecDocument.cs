@@ -80,6 +80,9 @@ public enum Pooling
 
     /// <summary>Mean over the patch rows, then a layer norm (<c>fc_norm</c>), as timm's <c>global_pool=avg</c>.</summary>
     Mean,
+
+    /// <summary>Mean over patches and prompts, then a layer norm (<c>fc_norm</c>), as VPT has it for MAE (METHOD §1.2).</summary>
+    MeanWithPrompts,
 }
 
 /// <summary>How the head starts.</summary>
@@ -177,8 +180,17 @@ public sealed record PromptSpec
     /// <summary>Distribution prompts start from.</summary>
     public PromptInit Init { get; init; } = PromptInit.Normal;
 
-    /// <summary>Its standard deviation (<c>normal</c>) or bound (<c>uniform</c>).</summary>
+    /// <summary>Its standard deviation (<c>normal</c>), bound (<c>uniform</c>) or factor of the bound (<c>vpt</c>).</summary>
     public double Scale { get; init; } = 0.02;
+
+    /// <summary>Channels that prompts are tuned in, before a linear layer that all share; 0 for those of a token.</summary>
+    public int Project { get; init; }
+
+    /// <summary>How likely a number of a prompt that joins the sequence is dropped in training.</summary>
+    public double Dropout { get; init; }
+
+    /// <summary>Whether all images of a step share one mask; otherwise each has its own, as published.</summary>
+    public bool ShareDropout { get; init; }
 }
 
 /// <summary>Distribution prompts start from.</summary>
@@ -189,6 +201,9 @@ public enum PromptInit
 
     /// <summary>Uniform within ± a bound.</summary>
     Uniform,
+
+    /// <summary>Uniform within VPT's bound √(6/(3·patch² + d)), times a factor.</summary>
+    Vpt,
 }
 
 /// <summary>A named operator: a kind of the catalogue with options. Options missing in the spec hold the kind's defaults.</summary>

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using FusionGen.Cli.Compilation;
+using System.Globalization;
 using FusionGen.Cli.Runs;
+using FusionGen.Training;
 
 namespace FusionGen.Cli.Commands;
 
@@ -13,6 +15,7 @@ internal sealed class TrainCommand : ToolCommand
     private readonly Option<long> seed;
     private readonly Option<bool> scratch;
     private readonly Option<bool> grid;
+    private readonly Option<string?> prune;
 
     public TrainCommand()
         : base(
@@ -24,12 +27,18 @@ internal sealed class TrainCommand : ToolCommand
             "fusiongen train specs/sprites.fusion.yaml",
             "fusiongen train specs/sprites.fusion.yaml --policy other.policy.yaml --scratch --out runs/other",
             "fusiongen train specs/sprites.fusion.yaml --set train.epochs=30",
-            "fusiongen train specs/vpt-deep.fusion.yaml --data vtab:vtab-1k/dmlab --set train.recipe=vpt-vtab --grid")
+            "fusiongen train specs/vpt-deep.fusion.yaml --data vtab:vtab-1k/dmlab --set train.recipe=vpt-vtab --grid",
+            "fusiongen train specs/e2vpt.fusion.yaml --data folder:PATH --prune all")
     {
         this.experiment = new ExperimentOptions(this);
         this.policy = this.Takes(CommonOptions.Policy());
         this.seed = this.Takes(CommonOptions.Seed());
         this.folder = this.Takes(CommonOptions.Out("Run folder, the search's to continue it; runs/SPEC-SEED if not given."));
+        this.prune = this.Takes(new Option<string?>("--prune")
+        {
+            Description = "Prune what the spec's masks turn out to be worth least, these shares of it, and train anew under each; validation chooses. 'all' is 0.1 to 0.9.",
+            HelpName = "all|share,…",
+        });
         this.scratch = this.Takes(new Option<bool>("--scratch") { Description = "Start from scratch whatever the spec says." });
         this.grid = this.Takes(new Option<bool>("--grid") { Description = "Go through the spec's grid, then its seeds; --seed counts where the spec names none." });
     }
@@ -49,6 +58,12 @@ internal sealed class TrainCommand : ToolCommand
         }
         var policy = found
             ?? throw new FusionException($"{opened.Spec.Path}: there is no policy beside it or in {folder}; run 'fusiongen search {opened.Spec.Path}' first, or name one with --policy", ExitCode.Spec);
+        if (invocation.Get(this.prune) is { } shares)
+        {
+            Comparison.Write(terminal, [[run.Prune(policy, Shares(shares))]]);
+            terminal.Line($"run folder: {folder}");
+            return ExitCode.Ok;
+        }
         var continues = opened.Spec.Document.Train.Continue && !invocation.Get(this.scratch);
         if (continues && !run.HasSearch)
             opened.Tell($"{folder} holds no search to continue from: training from scratch");
@@ -58,4 +73,10 @@ internal sealed class TrainCommand : ToolCommand
         terminal.Line($"run folder: {folder}");
         return ExitCode.Ok;
     }
+
+    private static IReadOnlyList<double> Shares(string text) => text == "all"
+        ? MaskPruning.Shares
+        : [.. text.Split(',').Select(part => double.TryParse(part, CultureInfo.InvariantCulture, out var share) && share is >= 0 and < 1
+            ? share
+            : throw new FusionException($"--prune: '{part}' is no share from 0 to below 1; 'all' tries 0.1 to 0.9", ExitCode.Spec))];
 }

@@ -146,7 +146,7 @@ internal static class ParityCheck
             differences.Add(Difference.Of($"∂ {name}", Gradients(reference, network, step, map, name), largest => (relative * largest) + layout.GradientFloor(name)));
         }
         var known = reference.Gradients.ToHashSet(StringComparer.Ordinal);
-        notes.AddRange(map.Placements.Where(placement => !known.Contains(placement.Reference) && network.Specs[network.IndexOf(placement.Parameter)].Role != TensorRole.Frozen)
+        notes.AddRange(map.Placements.Where(placement => !known.Contains(placement.Reference) && network.Specs[network.IndexOf(placement.Parameter)].Role is not (TensorRole.Frozen or TensorRole.Fixed))
             .Select(placement => $"{placement.Reference}: trainable here, but the reference has no gradient of it").Distinct());
         return differences;
     }

@@ -84,16 +84,22 @@ internal sealed class ReferenceCase : IReferenceState, IDisposable
     /// <summary>A yes or no of the settings.</summary>
     public bool Flag(string key) => this.Get(key) is { ValueKind: JsonValueKind.True or JsonValueKind.False } value ? value.GetBoolean() : throw this.Malformed(key, "true or false");
 
+    /// <summary>A yes or no of the settings; where it is missing, what the published code takes.</summary>
+    public bool Flag(string key, bool missing) => this.Find(key) is null ? missing : this.Flag(key);
+
+    /// <summary>A number of the settings; where it is missing, what the published code takes.</summary>
+    public int Integer(string key, int missing) => this.Find(key) is null ? missing : this.Integer(key);
+
     /// <summary>A text of the settings; empty where it is missing or null.</summary>
-    public string Text(string key) => this.settings.RootElement.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
+    public string Text(string key) => this.Find(key) is { } value && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
 
     /// <summary>A list of texts of the settings; empty where it is missing or null.</summary>
-    public IReadOnlyList<string> Texts(string key) => this.settings.RootElement.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Array
+    public IReadOnlyList<string> Texts(string key) => this.Find(key) is { } value && value.ValueKind == JsonValueKind.Array
         ? [.. value.EnumerateArray().Select(item => item.GetString() ?? throw this.Malformed(key, "a list of texts"))]
         : [];
 
     /// <summary>A list of numbers of the settings; empty where it is missing or null.</summary>
-    public IReadOnlyList<double> Numbers(string key) => this.settings.RootElement.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Array
+    public IReadOnlyList<double> Numbers(string key) => this.Find(key) is { } value && value.ValueKind == JsonValueKind.Array
         ? [.. value.EnumerateArray().Select(item => item.GetDouble())]
         : [];
 
@@ -110,9 +116,19 @@ internal sealed class ReferenceCase : IReferenceState, IDisposable
         this.settings.Dispose();
     }
 
-    private JsonElement Get(string key) => this.settings.RootElement.TryGetProperty(key, out var value)
-        ? value
-        : throw new FusionException($"{this.Path}: its settings have no '{key}'", ExitCode.Data);
+    private JsonElement Get(string key) => this.Find(key) ?? throw new FusionException($"{this.Path}: its settings have no '{key}'", ExitCode.Data);
+
+    /// <summary>A setting, by its path: <c>prompt.DEEP</c> is the key DEEP of the map prompt.</summary>
+    private JsonElement? Find(string key)
+    {
+        var found = this.settings.RootElement;
+        foreach (var part in key.Split('.'))
+        {
+            if (found.ValueKind != JsonValueKind.Object || !found.TryGetProperty(part, out found))
+                return null;
+        }
+        return found;
+    }
 
     private FusionException Malformed(string key, string wanted) => new($"{this.Path}: its setting '{key}' must be {wanted}, not {this.Get(key)}", ExitCode.Data);
 }

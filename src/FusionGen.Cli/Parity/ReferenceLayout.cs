@@ -18,6 +18,8 @@ internal abstract class ReferenceLayout
             ["ssf"] = (_, _, _) => new SsfLayout(),
             ["timm"] = (_, _, _) => new TimmLayout(),
             ["vpt"] = (_, spec, _) => new VptLayout(spec),
+            ["vapt"] = (_, spec, _) => new VaptLayout(spec),
+            ["e2vpt"] = (_, spec, _) => new E2VptLayout(spec),
         };
 
     /// <summary>The places of a tensor of the reference's state; none where the layout does not know the name.</summary>
@@ -37,6 +39,8 @@ internal abstract class ReferenceLayout
         "sa2vp" => Sa2vpLayout.Spec(reference),
         "ssf" => SsfLayout.Spec(reference),
         "timm" => TimmLayout.Spec(reference),
+        "vapt" => VaptLayout.Spec(reference),
+        "e2vpt" => E2VptLayout.Spec(reference),
         _ => VptLayout.Spec(reference),
     };
 
@@ -49,9 +53,9 @@ internal abstract class ReferenceLayout
     };
 
     /// <summary>The head of every derived spec: names, backbone and classes.</summary>
-    protected static string Header(ReferenceCase reference, string model)
+    protected static string Header(ReferenceCase reference, string model, string mean = "mean")
     {
-        var pool = reference.Text("pooling").StartsWith("mean", StringComparison.Ordinal) ? "mean" : "cls";
+        var pool = reference.Text("pooling").StartsWith("mean", StringComparison.Ordinal) ? mean : "cls";
         var lists = reference.Numbers("depths");
         var sizes = lists.Count > 0
             ? $"family: swin, image: {reference.Integer("image_size")}, patch: {reference.Integer("patch_size")}, width: {reference.Integer("width")}, depths: [{Join(lists)}], heads: [{Join(reference.Numbers("heads"))}], window: {reference.Integer("window")}, mlp: {reference.Integer("width") * reference.Integer("mlp_ratio")}"

@@ -49,8 +49,10 @@ internal sealed class TunedCheckpoint(WeightFile file) : IReferenceState
     public ReferenceLayout Layout(string name, SpecDocument spec, PolicyDocument policy) => name switch
     {
         "vpt" => new VptLayout(spec),
+        "vapt" => new VaptLayout(spec),
+        "e2vpt" => new E2VptLayout(spec),
         "pfd" => new PfdLayout(this.Path, spec, policy, this.BankKeys(spec.Layers.Count), []),
-        _ => throw new FusionException($"{this.Path}: what a checkpoint of layout {name} has tuned cannot be imported, only its backbone; vpt and pfd can", ExitCode.Data),
+        _ => throw new FusionException($"{this.Path}: what a checkpoint of layout {name} has tuned cannot be imported, only its backbone; vpt, vapt, e2vpt and pfd can", ExitCode.Data),
     };
 
     /// <summary>The bank of each layer: its number where layers have banks of their own, the only key where they share one.</summary>

@@ -69,6 +69,10 @@ internal sealed class Experiment
         this.invocation = invocation;
     }
 
+    /// <summary>The same on a spec with further overrides.</summary>
+    public Experiment With(IReadOnlyList<string> overrides) =>
+        new(this.Spec.With(overrides, this.Terminal), this.source, this.weights, this.Device, this.Engine, this.invocation) { data = this.data };
+
     /// <summary>The spec.</summary>
     public SpecFile Spec { get; }
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using FusionGen.Checkpoints;
 using FusionGen.Cli.Compilation;
 using FusionGen.Compiler;
+using FusionGen.Compiler.Operators;
 using FusionGen.Compiler.Spec;
 using FusionGen.Reporting;
 using FusionGen.Search;
@@ -129,6 +130,52 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
         Adapter.Save(Path.Combine(inside, "adapter"), model, digest, experiment.Data.ClassNames);
         this.WriteReport(inside, this.Summary(outcome));
         return outcome;
+    }
+
+    /// <summary>
+    /// E²VPT's recipe (METHOD §2.4): trains with tuned masks, prunes what turns out to be worth least, and trains anew from the start with the masks fixed, for each share;
+    /// validation chooses, the larger share of equals.
+    /// </summary>
+    /// <param name="policy">The policy.</param>
+    /// <param name="shares">Shares of prompts and segments to prune.</param>
+    public Outcome Prune(PolicyDocument policy, IReadOnlyList<double> shares)
+    {
+        Masks scores;
+        using (var model = experiment.Spec.Compile(policy, experiment.Terminal).CreateModel(experiment.Device))
+        {
+            var inside = Path.Combine(folder, "masks");
+            var digest = this.Start(model, inside);
+            this.Fit("masks tuned", model, model.Plan.Train, inside, digest, epochsBefore: 0, secondsBefore: 0);
+            scores = MaskPruning.Score(model, experiment.Train(model.Plan.Train.Batch), model.Plan.Train, seed, experiment.Cancellation);
+        }
+        var masked = this.Spec.Operators.Where(one => OperatorCatalogue.Get(one.Kind).Options.Any(option => option.Name == "masks")).Select(one => $"operators.{one.Name}.masks=fixed");
+        var rewound = experiment.With([.. masked]);
+        var chosen = policy with { SpecHash = SpecHash.Of(rewound.Spec.Document) };
+        using var pruned = rewound.Spec.Compile(chosen, rewound.Terminal).CreateModel(rewound.Device);
+        (double Share, Outcome Outcome)? best = null;
+        var backbone = "";
+        foreach (var share in shares.Order())
+        {
+            var outcome = Rewind(share);
+            if (best is null || outcome.Validation >= best.Value.Outcome.Validation)
+                best = (share, outcome);
+        }
+        // The winner's training is complete, so this only takes its parameters over.
+        var found = Rewind(best!.Value.Share) with { Seconds = best.Value.Outcome.Seconds };
+        rewound.WriteStart(folder, seed, backbone);
+        AtomicFile.WriteText(Path.Combine(folder, "policy.yaml"), PolicyWriter.Write(chosen));
+        Adapter.Save(Path.Combine(folder, "adapter"), pruned, backbone, rewound.Data.ClassNames);
+        this.Conclude([found]);
+        return found;
+
+        Outcome Rewind(double share)
+        {
+            backbone = rewound.Prepare(pruned, seed);
+            MaskPruning.Put(MaskPruning.Prune(scores, share), pruned);
+            var inside = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"pruned-{share}"));
+            rewound.WriteStart(inside, seed, backbone);
+            return this.Fit(string.Create(CultureInfo.InvariantCulture, $"pruned {share:P0}"), pruned, pruned.Plan.Train, inside, backbone, epochsBefore: 0, secondsBefore: 0);
+        }
     }
 
     /// <summary>A policy, or no operators at all, trained from scratch for as many epochs as search and training have together.</summary>

@@ -86,7 +86,7 @@ public static class Adapter
         };
         SafeTensors.Write(
             Path.Combine(folder, ModelFile),
-            model.Specs.Where(spec => spec.IsTuned).Select(spec => new KeyValuePair<string, Tensor>(spec.Name, model[spec.Name])),
+            model.Specs.Where(spec => spec.IsAdapted).Select(spec => new KeyValuePair<string, Tensor>(spec.Name, model[spec.Name])),
             new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "fusiongen.adapter", ["spec_hash"] = plan.SpecHash });
         AtomicFile.WriteText(Path.Combine(folder, ConfigFile), JsonSerializer.Serialize(config, Json.Indented.AdapterConfig) + "\n");
         AtomicFile.WriteText(Path.Combine(folder, CardFile), Card(config, plan));
@@ -128,7 +128,7 @@ public static class Adapter
         using var file = SafeTensors.Open(Path.Combine(folder, ModelFile));
         Check(file, model);
         using var guard = no_grad();
-        foreach (var spec in model.Specs.Where(spec => spec.IsTuned))
+        foreach (var spec in model.Specs.Where(spec => spec.IsAdapted))
         {
             using var tensor = file.Read(spec.Name);
             model[spec.Name].copy_(tensor);
@@ -170,7 +170,7 @@ public static class Adapter
     private static void Check(SafeTensors file, FusionModel model)
     {
         var errors = new List<string>();
-        foreach (var spec in model.Specs.Where(spec => spec.IsTuned))
+        foreach (var spec in model.Specs.Where(spec => spec.IsAdapted))
         {
             if (!file.Has(spec.Name))
                 errors.Add($"missing: {spec.Name} ({string.Join(", ", spec.Shape)})");
@@ -179,7 +179,7 @@ public static class Adapter
             else if (file.Entry(spec.Name).Type is not ("F64" or "F32" or "F16" or "BF16"))
                 errors.Add($"other type: {spec.Name} is {file.Entry(spec.Name).Type}, parameters are floating point");
         }
-        foreach (var entry in file.Entries.Where(entry => !model.Has(entry.Name) || !model.Specs[model.IndexOf(entry.Name)].IsTuned))
+        foreach (var entry in file.Entries.Where(entry => !model.Has(entry.Name) || !model.Specs[model.IndexOf(entry.Name)].IsAdapted))
             errors.Add($"not tuned by the model: {SafeTensorsHeader.Quote(entry.Name)}");
         if (errors.Count > 0)
             throw new FusionException($"{file.Path}: this adapter does not fit {model.Plan.Model}:\n  {string.Join("\n  ", errors)}", ExitCode.Data);

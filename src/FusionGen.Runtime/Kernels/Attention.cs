@@ -25,10 +25,12 @@ public static class Attention
         Check.Length(output, shape.Output);
         Check.LengthOrEmpty(logSumExp, shape.LogSumExp);
         Check.Room(scratch, shape.ForwardScratch);
+        var all = shape.Prefix;
+        shape = shape with { Prefix = inputs.Live(all) };
         FillPrefixLogits(shape, inputs, scratch);
         for (var at = first; at < first + count; at++)
         {
-            var head = new Head(shape, inputs, at / shape.Heads, at % shape.Heads, 0, scratch);
+            var head = new Head(shape, inputs, at / shape.Heads, at % shape.Heads, 0, all, scratch);
             var logits = scratch[..shape.Logits];
             var factors = scratch.Slice(shape.Logits, shape.Queries);
             head.Logits(logits);
@@ -76,7 +78,7 @@ public static class Attention
         for (var sample = 0; sample < shape.Samples; sample++)
         {
             for (var index = 0; index < shape.Heads; index++)
-                BackwardOfHead(shape, new(shape, inputs, sample, index, from, scratch), logSumExp, output, dOutput, gradients, scratch, from);
+                BackwardOfHead(shape, new(shape, inputs, sample, index, from, shape.Prefix, scratch), logSumExp, output, dOutput, gradients, scratch, from);
         }
     }
 
@@ -85,8 +87,19 @@ public static class Attention
     {
         var logits = scratch.Slice(shape.Logits + shape.Queries, shape.Keys);
         logits[..shape.Tokens].Clear();
-        if (shape.Prefix > 0 && !inputs.PrefixLogit.IsEmpty)
+        if (shape.Prefix == 0 || inputs.PrefixLogit.IsEmpty)
+            return;
+        if (inputs.PrefixLogit.Length <= 1 || inputs.PrefixLogit.Length == shape.Prefix)
+        {
             Elementwise.Copy(inputs.PrefixLogit, logits[shape.Tokens..]);
+            return;
+        }
+        var next = shape.Tokens;
+        foreach (var logit in inputs.PrefixLogit)
+        {
+            if (!float.IsNegativeInfinity(logit))
+                logits[next++] = logit;
+        }
     }
 
     private static void BackwardOfHead(
@@ -155,18 +168,20 @@ public static class Attention
         private readonly AttentionShape shape;
         private readonly AttentionInputs inputs;
         private readonly int from;
+        private readonly int all;
         private readonly ReadOnlySpan<float> prefixLogits;
 
-        /// <summary>From a key on, 0 or T. The scratch's room for all keys and values is filled if there is a prefix and both count.</summary>
-        public Head(AttentionShape shape, AttentionInputs inputs, int sample, int head, int from, Span<float> scratch)
+        /// <summary>From a key on, 0 or T. The scratch's room for all keys and values is filled if there is a prefix and both count. Of <paramref name="all"/> rows of the inputs' prefix the shape counts those that take part.</summary>
+        public Head(AttentionShape shape, AttentionInputs inputs, int sample, int head, int from, int all, Span<float> scratch)
         {
+            this.all = all;
             this.shape = shape;
             this.inputs = inputs;
             this.from = from;
             this.prefixLogits = shape.Prefix == 0 || inputs.PrefixLogit.IsEmpty ? default : scratch.Slice(shape.Logits + shape.Queries, shape.Keys);
             this.Scale = 1 / MathF.Sqrt(shape.Head);
             this.QkvOffset = (sample * shape.Tokens * 3 * shape.Width) + (head * shape.Head);
-            this.PrefixOffset = head * shape.Head;
+            this.PrefixOffset = (sample * (shape with { Prefix = all }).PrefixStride(inputs.Prefix.Length)) + (head * shape.Head);
             this.OutputOffset = (sample * shape.Queries * shape.Width) + (head * shape.Head);
             this.FirstRow = ((sample * shape.Heads) + head) * shape.Queries;
             var area = shape.Tokens * shape.Tokens;
@@ -225,7 +240,19 @@ public static class Attention
                 return prefix;
             var depth = this.shape.Head;
             Simd.Run(new CopyLoop { Columns = depth, Source = tokens, Target = room[..(this.shape.Tokens * depth)] });
-            Simd.Run(new CopyLoop { Columns = depth, Source = prefix, Target = room[(this.shape.Tokens * depth)..] });
+            var target = room[(this.shape.Tokens * depth)..];
+            if (this.all == this.shape.Prefix)
+            {
+                Simd.Run(new CopyLoop { Columns = depth, Source = prefix, Target = target });
+                return new(room, depth);
+            }
+            for (var row = 0; row < this.all; row++)
+            {
+                if (float.IsNegativeInfinity(this.inputs.PrefixLogit[row]))
+                    continue;
+                prefix.Values.Slice(row * prefix.Stride, depth).CopyTo(target);
+                target = target[depth..];
+            }
             return new(room, depth);
         }
     }

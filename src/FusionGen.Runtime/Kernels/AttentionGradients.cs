@@ -4,7 +4,7 @@ namespace FusionGen.Kernels;
 
 /// <summary>Where the gradients of <see cref="AttentionInputs"/> go; what is empty is not computed.</summary>
 /// <param name="qkv">(b, T, 3d), overwritten.</param>
-/// <param name="prefix">(P, 2d), added to: the sum over the samples.</param>
+/// <param name="prefix">As the prefix, added to: (P, 2d) is the sum over the samples.</param>
 /// <param name="prefixLogit">As the prefix logits, added to.</param>
 /// <param name="bias">As the bias, added to.</param>
 [SuppressMessage("Performance", "CA1815", Justification = "An argument, never compared.")]

@@ -4,7 +4,7 @@ namespace FusionGen.Kernels;
 
 /// <summary>What a self-attention is computed from.</summary>
 /// <param name="qkv">(b, T, 3d): queries, keys and values side by side, heads contiguous.</param>
-/// <param name="prefix">(P, 2d): further keys and values, the same for every sample; empty for none.</param>
+/// <param name="prefix">Further keys and values, (P, 2d) for all samples or (b, P, 2d); empty for none.</param>
 /// <param name="prefixLogit">Added to the logits of the prefix: a number, or (P); empty for nothing.</param>
 /// <param name="bias">Added to the logits: (H, T, T), or (n, H, T, T) of which sample k takes entry k mod n; empty for none.</param>
 /// <param name="first">The number of the buffers' first sample, for callers that hold a part of a batch.</param>
@@ -22,11 +22,24 @@ public readonly ref struct AttentionInputs(
 
     internal int First { get; } = first;
 
+    /// <summary>Rows of the prefix that have a share: those of a candidate without one take part in nothing, not even in the order of sums.</summary>
+    internal int Live(int prefix) => Live(prefix, this.PrefixLogit);
+
+    internal static int Live(int prefix, ReadOnlySpan<float> logits)
+    {
+        if (logits.Length == 1)
+            return float.IsNegativeInfinity(logits[0]) ? 0 : prefix;
+        var live = prefix;
+        foreach (var logit in logits)
+            live -= float.IsNegativeInfinity(logit) ? 1 : 0;
+        return live;
+    }
+
     internal void Check(AttentionShape shape)
     {
         shape.Check();
         Kernels.Check.Length(this.Qkv, (long)shape.Samples * shape.Tokens * 3 * shape.Width, "qkv");
-        Kernels.Check.Length(this.Prefix, (long)shape.Prefix * 2 * shape.Width, "prefix");
+        Kernels.Check.OnceOrEach(this.Prefix, (long)shape.Prefix * 2 * shape.Width, shape.Samples, "prefix");
         if (this.PrefixLogit.Length != 1)
             Kernels.Check.LengthOrEmpty(this.PrefixLogit, shape.Prefix, "prefixLogit");
         var entry = (long)shape.Heads * shape.Tokens * shape.Tokens;

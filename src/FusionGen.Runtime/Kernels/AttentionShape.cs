@@ -5,7 +5,7 @@ namespace FusionGen.Kernels;
 /// <param name="Tokens">T: rows of each sample.</param>
 /// <param name="Width">d.</param>
 /// <param name="Heads">H, a divisor of d.</param>
-/// <param name="Prefix">P: further keys and values that all samples share.</param>
+/// <param name="Prefix">P: further keys and values.</param>
 /// <param name="Rows">How many of the first rows ask; 0 for all T.</param>
 public readonly record struct AttentionShape(int Samples, int Tokens, int Width, int Heads, int Prefix = 0, int Rows = 0)
 {
@@ -22,6 +22,9 @@ public readonly record struct AttentionShape(int Samples, int Tokens, int Width,
     public int LogSumExp => this.Samples * this.Heads * this.Queries;
 
     internal int Logits => this.Queries * this.Keys;
+
+    /// <summary>Floats between the prefixes of neighbouring samples: 0 where a buffer of so many floats holds one for all.</summary>
+    internal int PrefixStride(int length) => length == this.Prefix * 2 * this.Width ? 0 : this.Prefix * 2 * this.Width;
 
     internal int Joined => this.Prefix == 0 ? 0 : 2 * this.Keys * this.Head;
 

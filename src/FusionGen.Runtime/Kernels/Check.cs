@@ -20,6 +20,13 @@ internal static class Check
             Fail(buffer.Length, length, name);
     }
 
+    /// <summary>Exactly <paramref name="length"/> floats, or so many for each of <paramref name="samples"/> samples.</summary>
+    public static void OnceOrEach(ReadOnlySpan<float> buffer, long length, int samples, [CallerArgumentExpression(nameof(buffer))] string name = "")
+    {
+        if (buffer.Length != length && buffer.Length != samples * length)
+            Fail(buffer.Length, length, name);
+    }
+
     /// <summary>At least <paramref name="length"/> floats.</summary>
     public static void Room(ReadOnlySpan<float> buffer, long length, [CallerArgumentExpression(nameof(buffer))] string name = "")
     {

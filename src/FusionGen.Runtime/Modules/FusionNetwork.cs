@@ -114,6 +114,9 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         }
     } = Engine.Static;
 
+    /// <summary>What dropout draws from in the training step that is being made; null outside of training, where nothing is dropped.</summary>
+    public DropoutStep? Dropout { get; set; }
+
     /// <summary>Logits (B, classes) of normalised images (B, 3, <see cref="NetworkPlan.ImageSize"/>, <see cref="NetworkPlan.ImageSize"/>).</summary>
     public sealed override Tensor forward(Tensor input) => this.Infer(input, null, features: false) ?? Predicting(this.Forward(input, this.table));
 
@@ -150,6 +153,27 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
             return streams;
         using (streams)
             return streams.select(1, 0);
+    }
+
+    /// <summary>Dropout's factors, for generated code: those of the static program, to the bit.</summary>
+    /// <param name="like">Says how many images there are, of which type and where.</param>
+    /// <param name="site">Number of what is dropped.</param>
+    /// <param name="rate">How likely.</param>
+    /// <param name="shape">Shape of the factors; -1 for a batch, of which every image has its own.</param>
+    protected Tensor DropoutMask(Tensor like, uint site, double rate, params ReadOnlySpan<long> shape)
+    {
+        ArgumentNullException.ThrowIfNull(like);
+        var sizes = shape.ToArray();
+        var samples = 1;
+        if (sizes[0] < 0)
+            sizes[0] = samples = (int)like.shape[0];
+        var mask = new float[sizes.Aggregate(1L, (product, size) => product * size)];
+        var length = mask.Length / samples;
+        mask.AsSpan().Fill(1);
+        for (var i = 0; i < samples && this.Dropout is { } step; i++)
+            step.Fill(mask.AsSpan(i * length, length), site, i, (float)rate);
+        using var values = tensor(mask, sizes);
+        return values.to(like.dtype, like.device);
     }
 
     /// <summary>Everything tuned, in one tensor.</summary>
@@ -219,7 +243,11 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>Puts a pass at the network's own parameters and at a mixture; null for the network's own.</summary>
-    internal virtual StaticPass AtOwn(StaticPass pass, Mixture? mixture = null) => pass.AtOwnWeights();
+    internal virtual StaticPass AtOwn(StaticPass pass, Mixture? mixture = null)
+    {
+        pass.Operands.Dropout = this.Dropout;
+        return pass.AtOwnWeights();
+    }
 
     /// <summary>A snapshot to take before a layer; null where the eager modules predict, or the program starts at its beginning only.</summary>
     private protected StaticSnapshot? NewSnapshot(int layer)

@@ -11,7 +11,7 @@ public static class FusionOps
     /// <param name="heads">H.</param>
     /// <param name="rows">How many of the first rows ask; 0 for all.</param>
     /// <param name="bias">Added to the logits: (H, T, T), or (n, H, T, T) of which image k takes entry k mod n; null for none.</param>
-    /// <param name="prefixes">Further keys and values (P, 2d), the same for every image, with a number added to their logits; null for 0.</param>
+    /// <param name="prefixes">Further keys and values, (P, 2d) for all images or (B, P, 2d), with a number added to their logits; null for 0.</param>
     /// <returns>(B, T or rows, d).</returns>
     public static Tensor Attention(Tensor qkv, int heads, int rows = 0, Tensor? bias = null, params ReadOnlySpan<(Tensor KeysValues, Tensor? LogWeight)> prefixes)
     {
@@ -28,10 +28,14 @@ public static class FusionOps
             logits = AddBias(logits, rows == 0 ? bias : bias.narrow(-2, 0, rows));
         foreach (var (keysValues, logWeight) in prefixes)
         {
-            var prefix = keysValues.reshape(keysValues.shape[0], 2, heads, head).permute(1, 2, 0, 3);
+            // At a vertex without it, a prefix is not there at all: rows of no weight would change the order of sums.
+            if (logWeight is { requires_grad: false } && double.IsNegativeInfinity(logWeight.to(ScalarType.Float64).item<double>()))
+                continue;
+            // (2, B or 1, H, P, e).
+            var prefix = keysValues.reshape(keysValues.ndim == 2 ? 1 : batch, -1, 2, heads, head).permute(2, 0, 3, 1, 4);
             var prefixLogits = matmul(queries, prefix.select(0, 0).transpose(-2, -1));
             logits = cat([logits, logWeight is null ? prefixLogits : prefixLogits + logWeight], -1);
-            values = cat([values, prefix.select(0, 1).unsqueeze(0).expand(batch, -1, -1, -1)], 2);
+            values = cat([values, prefix.select(0, 1).expand(batch, -1, -1, -1)], 2);
         }
         return matmul(logits.softmax(-1), values).transpose(1, 2).reshape(batch, rows == 0 ? tokens : rows, width).MoveToOuterDisposeScope();
     }

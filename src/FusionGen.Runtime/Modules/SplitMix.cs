@@ -61,7 +61,8 @@ public sealed class SplitMix(ulong state)
         }
     }
 
-    private static ulong Mix(ulong z)
+    /// <summary>What makes a counter random.</summary>
+    internal static ulong Mix(ulong z)
     {
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB;

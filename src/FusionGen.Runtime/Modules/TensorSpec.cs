@@ -14,6 +14,9 @@ public enum TensorRole
 
     /// <summary>α: weighs a layer's candidates; searched, never tuned.</summary>
     Architecture,
+
+    /// <summary>An operator's that is set and not tuned: a mask that pruning has found.</summary>
+    Fixed,
 }
 
 /// <summary>A parameter of a generated network.</summary>
@@ -28,4 +31,7 @@ public sealed record TensorSpec(string Name, TensorRole Role, IReadOnlyList<long
 
     /// <summary>Whether gradient descent on the training split moves it.</summary>
     public bool IsTuned => this.Role is TensorRole.Tuned or TensorRole.Head;
+
+    /// <summary>Whether an adapter holds it.</summary>
+    public bool IsAdapted => this.IsTuned || this.Role == TensorRole.Fixed;
 }

@@ -212,7 +212,7 @@ internal sealed class StaticEngine : IDisposable
         var first = at * half.Slice;
         var count = Math.Min(half.Slice, pass.Batch - first);
         var seed = half.Seed(first, count);
-        var frame = new StaticFrame(count, pass.Operands, half.Shared, half.Partial(at), sample, scratch, pass.Images(first, count), seed);
+        var frame = new StaticFrame(first, count, pass.Operands, half.Shared, half.Partial(at), sample, scratch, pass.Images(first, count), seed);
         if (pass.Snapshot is { } snapshot)
             snapshot.Run(this.Program, frame, at);
         else
@@ -250,7 +250,7 @@ internal sealed class StaticEngine : IDisposable
     }
 
     /// <summary>What is done once a step, before or after the images, sees of memory.</summary>
-    private StaticFrame Frame(Half half) => new(0, half.Pass.Operands, half.Shared, half.Partial(0), default, this.scratch[0].Span, default, default);
+    private StaticFrame Frame(Half half) => new(0, 0, half.Pass.Operands, half.Shared, half.Partial(0), default, this.scratch[0].Span, default, default);
 
     /// <summary>The memory of one of the passes that run at once.</summary>
     private sealed class Half(StaticProgram program) : IDisposable

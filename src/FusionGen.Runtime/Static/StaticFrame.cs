@@ -16,8 +16,9 @@ public readonly ref struct StaticFrame
     private readonly Span<float> sample;
 
     internal StaticFrame(
-        int images, StaticOperands operands, Span<float> shared, Span<float> partial, Span<float> sample, Span<float> scratch, ReadOnlySpan<float> input, Span<float> seed)
+        int first, int images, StaticOperands operands, Span<float> shared, Span<float> partial, Span<float> sample, Span<float> scratch, ReadOnlySpan<float> input, Span<float> seed)
     {
+        this.First = first;
         this.B = images;
         this.operands = operands;
         this.shared = shared;
@@ -28,11 +29,17 @@ public readonly ref struct StaticFrame
         this.Seed = seed;
     }
 
+    /// <summary>Place in the batch of this run's first image.</summary>
+    public int First { get; }
+
     /// <summary>Images of this run.</summary>
     public int B { get; }
 
     /// <summary>Whether the mixture is a vertex: what acts only after discretisation acts.</summary>
     public bool IsDiscrete => this.operands.Mixture.IsDiscrete;
+
+    /// <summary>What dropout draws from; null where nothing is dropped.</summary>
+    public DropoutStep? Dropout => this.operands.Dropout;
 
     /// <summary>Normalised images (B, 3, side, side).</summary>
     public ReadOnlySpan<float> Images { get; }
@@ -81,6 +88,9 @@ internal sealed class StaticOperands
 
     /// <summary>Numbers of each.</summary>
     public int[] Counts { get; }
+
+    /// <summary>What dropout draws from; null where nothing is dropped.</summary>
+    public DropoutStep? Dropout { get; set; }
 
     /// <summary>The mixture.</summary>
     public StaticMixture Mixture { get; }

@@ -198,7 +198,7 @@ public static class StaticOps
 
     /// <summary>Multi-head self-attention of fused projections.</summary>
     /// <param name="qkv">(B, T, 3d).</param>
-    /// <param name="prefix">Further keys and values (P, 2d); empty for none.</param>
+    /// <param name="prefix">Further keys and values, (P, 2d) or (B, P, 2d); empty for none.</param>
     /// <param name="logWeight">Added to the prefix's logits, a number or (P); empty for 0.</param>
     /// <param name="bias">Added to the logits of tokens: (H, T, T) or (n, H, T, T); empty for none.</param>
     /// <param name="y">(B, asking, d).</param>
@@ -209,13 +209,14 @@ public static class StaticOps
     /// <param name="width">d.</param>
     /// <param name="heads">H.</param>
     /// <param name="asking">How many of the first rows ask.</param>
+    /// <param name="prefixRows">P.</param>
     public static void Attention(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
-        Span<float> scratch, int images, int rows, int width, int heads, int asking)
+        Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
     {
         var partition = new AttentionPartition
         {
-            Shape = new(images, rows, width, heads, prefix.Length / (2 * width), asking),
+            Shape = new(images, rows, width, heads, prefixRows, asking),
             Inputs = new(qkv, prefix, logWeight, bias),
             Output = y,
             Normalisers = normalisers,
@@ -223,16 +224,16 @@ public static class StaticOps
         Share(ref partition, 2L * images * partition.Shape.Queries * partition.Shape.Keys * width, scratch);
     }
 
-    /// <summary>Gradients of <see cref="Attention"/>; <paramref name="dPrefix"/>, <paramref name="dLogWeight"/> and <paramref name="dBias"/> are summed over the images.</summary>
+    /// <summary>Gradients of <see cref="Attention"/>; what all images share is summed over them.</summary>
     public static void AttentionGradient(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> normalisers,
-        Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking)
+        Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
     {
         dPrefix.Clear();
         dLogWeight.Clear();
         dBias.Clear();
         Kernels.Attention.Backward(
-            new AttentionShape(images, rows, width, heads, prefix.Length / (2 * width), asking), new AttentionInputs(qkv, prefix, logWeight, bias),
+            new AttentionShape(images, rows, width, heads, prefixRows, asking), new AttentionInputs(qkv, prefix, logWeight, bias),
             normalisers, y, dy, new AttentionGradients(dQkv, dPrefix, dLogWeight, dBias), scratch);
     }
 
@@ -258,16 +259,16 @@ public static class StaticOps
     /// <summary>Attention whose keys and values are rows themselves; <paramref name="probabilities"/> (B, H, T+P) are left for the gradient.</summary>
     public static void RowAttention(
         ReadOnlySpan<float> rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, Span<float> y, Span<float> probabilities,
-        int images, int tokens, int width, int heads) => Kernels.RowAttention.Forward(new(images, tokens, width, heads, prefix.Length / width), rows, queries, prefix, logWeight, y, probabilities);
+        int images, int tokens, int width, int heads, int prefixRows) => Kernels.RowAttention.Forward(new(images, tokens, width, heads, prefixRows), rows, queries, prefix, logWeight, y, probabilities);
 
-    /// <summary>Gradients of <see cref="RowAttention"/>; <paramref name="dPrefix"/> and <paramref name="dLogWeight"/> are summed over the images.</summary>
+    /// <summary>Gradients of <see cref="RowAttention"/>; what all images share is summed over them.</summary>
     public static void RowAttentionGradient(
         ReadOnlySpan<float> rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> prefix, ReadOnlySpan<float> dy, ReadOnlySpan<float> probabilities,
-        Span<float> dRows, Span<float> dQueries, Span<float> dPrefix, Span<float> dLogWeight, Span<float> scratch, int images, int tokens, int width, int heads)
+        Span<float> dRows, Span<float> dQueries, Span<float> dPrefix, Span<float> dLogWeight, Span<float> scratch, int images, int tokens, int width, int heads, int prefixRows)
     {
         dPrefix.Clear();
         dLogWeight.Clear();
-        Kernels.RowAttention.Backward(new(images, tokens, width, heads, prefix.Length / width), rows, queries, prefix, probabilities, dy, dRows, dQueries, dPrefix, dLogWeight, scratch);
+        Kernels.RowAttention.Backward(new(images, tokens, width, heads, prefixRows), rows, queries, prefix, probabilities, dy, dRows, dQueries, dPrefix, dLogWeight, scratch);
     }
 
     /// <summary>(n, r, c) → (n·r, n·c) with the blocks on the diagonal.</summary>
@@ -289,6 +290,19 @@ public static class StaticOps
     public static void Copy(
         ReadOnlySpan<float> source, int start, ReadOnlySpan<int> from, Span<float> target, int place, ReadOnlySpan<int> to, ReadOnlySpan<int> sizes, bool add) =>
         StridedCopy.Copy(sizes, source[start..], from, target[place..], to, add);
+
+    /// <summary>Dropout's factors of a step: of each image, or one mask that all share.</summary>
+    public static void DropoutMask(in StaticFrame frame, uint site, float rate, bool perImage, Span<float> mask)
+    {
+        if (frame.Dropout is not { } step)
+        {
+            mask.Fill(1);
+            return;
+        }
+        var length = perImage ? mask.Length / frame.B : mask.Length;
+        for (var i = 0; i * length < mask.Length; i++)
+            step.Fill(mask.Slice(i * length, length), site, perImage ? frame.First + i : 0, rate);
+    }
 
     /// <summary>Cyclic shift of the rows and columns of (n, rows, columns, width).</summary>
     public static void Roll(ReadOnlySpan<float> x, Span<float> y, int shift, int rows, int columns, int width)

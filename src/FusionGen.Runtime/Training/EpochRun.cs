@@ -139,7 +139,9 @@ public abstract class EpochRun : IDisposable
         {
             using (batch)
             {
+                this.Network.Dropout = new DropoutStep(this.Context.Seed, ((this.FirstDataEpoch + epoch) * (long)this.Batches) + this.State.Step);
                 this.Guarded(() => this.Step(batch), batch);
+                this.Network.Dropout = null;
                 this.imagesSeen += batch.Size;
             }
             this.State = this.State with { Step = this.State.Step + 1 };

@@ -11,6 +11,7 @@ public abstract class WeightLayout
         ("google", GoogleLayout.Find),
         ("huggingface", HuggingFaceLayout.Find),
         ("vapt", (file, _) => PromptTunedLayout.Find(file, "vapt")),
+        ("e2vpt", (file, _) => PromptTunedLayout.Find(file, "e2vpt")),
         ("vpt", (file, _) => PromptTunedLayout.Find(file, "vpt")),
         ("pfd", (file, _) => TimmLayout.Find(file, "pfd")),
         ("moco-v3", (file, _) => TimmLayout.Find(file, "moco-v3")),

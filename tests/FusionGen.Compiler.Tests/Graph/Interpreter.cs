@@ -6,7 +6,7 @@ namespace FusionGen.Compiler.Tests.Graph;
 /// What every operation means, in float64 and plain loops: the third definition of the operations, which passes are proved against.
 /// Gradient operations are defined by their forward ones (numerically where that is the whole point is left to the tests).
 /// </summary>
-internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
+internal sealed class Interpreter(int batch, Func<Value, Array> leaf, bool isTraining = false)
 {
     private readonly Dictionary<Value, Array> known = [];
     private readonly Dictionary<Value, Array[]> parts = [];
@@ -99,6 +99,9 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
             case RowAttentionGradientOp op:
                 this.parts[value] = RowAttentionGradient(op.Attention, x[..^2], x[^1]);
                 return this.parts[value][0];
+            case DropoutMaskOp op:
+                // Any mask will do, if it is the same every time.
+                return Array.From(sizes, at => !isTraining ? 1 : (at.Aggregate((int)op.Number, (hash, i) => (hash * 31) + i) & 3) == 0 ? 0 : 1 / (1 - op.Rate));
             case BlockDiagonalOp:
                 return Array.From(sizes, at => at[0] / x[0].Shape[1] == at[1] / x[0].Shape[2] ? x[0][at[0] / x[0].Shape[1], at[0] % x[0].Shape[1], at[1] % x[0].Shape[2]] : 0);
             case DiagonalBlocksOp:
@@ -228,6 +231,9 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
         return column[at[axis]] < least ? 0 : Math.Exp(column[at[axis]] - largest) / column.Where(logit => logit >= least).Sum(logit => Math.Exp(logit - largest));
     });
 
+    /// <summary>The place of a row that all images share, or that is an image's own.</summary>
+    private static int[] OnceOrEach(Array of, int n, int row, int c) => of.Rank == 2 ? [row, c] : [n, row, c];
+
     /// <summary>Keys, values and summands of the logits of one image and head: those of the tokens, then the prefixes'.</summary>
     private static (Func<int, int, double> Key, Func<int, int, double> Value, Func<int, int, double> Summand, int Count) Rows(AttentionOp op, Array[] x, int n, int h)
     {
@@ -239,13 +245,13 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
         var next = 1;
         foreach (var weighed in op.Prefixes)
         {
-            for (var p = 0; p < x[next].Shape[0]; p++)
+            for (var p = 0; p < x[next].Shape[^2]; p++)
                 places.Add((next, p, weighed ? next + 1 : -1));
             next += weighed ? 2 : 1;
         }
         double Read(int j, int c, int part) => places[j].Input == 0
             ? x[0][n, places[j].Row, ((part + 1) * width) + (h * head) + c]
-            : x[places[j].Input][places[j].Row, (part * width) + (h * head) + c];
+            : x[places[j].Input][OnceOrEach(x[places[j].Input], n, places[j].Row, (part * width) + (h * head) + c)];
         double Bias(int i, int j)
         {
             if (!op.Bias || places[j].Input != 0)
@@ -316,9 +322,9 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                             foreach (var weighed in op.Prefixes)
                             {
                                 weight = weighed ? input + 1 : -1;
-                                if (row < x[input].Shape[0])
+                                if (row < x[input].Shape[^2])
                                     break;
-                                row -= x[input].Shape[0];
+                                row -= x[input].Shape[^2];
                                 input += weighed ? 2 : 1;
                             }
                             first = 0;
@@ -342,8 +348,8 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                             }
                             else
                             {
-                                result[input][row, first + at] += dKey;
-                                result[input][row, first + width + at] += dValue;
+                                result[input][OnceOrEach(x[input], n, row, first + at)] += dKey;
+                                result[input][OnceOrEach(x[input], n, row, first + width + at)] += dValue;
                             }
                         }
                     }
@@ -354,12 +360,12 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
     }
 
     /// <summary>What row j of an image is as key and value, and which input it comes from.</summary>
-    private static double Row(Array[] x, int n, int j, int c) => j < x[0].Shape[1] ? x[0][n, j, c] : x[2][j - x[0].Shape[1], c];
+    private static double Row(Array[] x, int n, int j, int c) => j < x[0].Shape[1] ? x[0][n, j, c] : x[2][OnceOrEach(x[2], n, j - x[0].Shape[1], c)];
 
     private static double[] Probabilities(RowAttentionOp op, Array[] x, int n, int h)
     {
         var tokens = x[0].Shape[1];
-        var logits = Enumerable.Range(0, tokens + (op.Prefix ? x[2].Shape[0] : 0)).Select(j =>
+        var logits = Enumerable.Range(0, tokens + (op.Prefix ? x[2].Shape[^2] : 0)).Select(j =>
             Sum(x[0].Shape[2], c => x[1][n, h, c] * Row(x, n, j, c)) + (op.Weighed && j >= tokens ? x[3].Data[x[3].Data.Length == 1 ? 0 : j - tokens] : 0)).ToArray();
         var total = logits.Sum(Math.Exp);
         return [.. logits.Select(logit => Math.Exp(logit) / total)];
@@ -401,7 +407,7 @@ internal sealed class Interpreter(int batch, Func<Value, Array> leaf)
                         if (j < tokens)
                             result[0][n, j, c] += row;
                         else
-                            result[2][j - tokens, c] += row;
+                            result[2][OnceOrEach(x[2], n, j - tokens, c)] += row;
                     }
                     if (op.Weighed && j >= tokens)
                         result[3].Data[result[3].Data.Length == 1 ? 0 : j - tokens] += ds;

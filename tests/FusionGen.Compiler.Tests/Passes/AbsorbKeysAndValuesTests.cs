@@ -11,6 +11,7 @@ public class AbsorbKeysAndValuesTests
     [TestCase("concat")]
     [TestCase("prefix")]
     [TestCase("prefix, deep, cross")]
+    [TestCase("vapt, prefix")]
     [TestCase("add, affine, concat, cross, prefix, none")]
     public void KeepsLogitsAndGradients(string candidates)
     {
@@ -29,6 +30,25 @@ public class AbsorbKeysAndValuesTests
 
     [Test]
     public void WindowsBlock() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Swin("add")), "pooling by the class token");
+
+    /// <summary>METHOD §7.10: where the pool reads the last block's prompts, they go through it in full.</summary>
+    [TestCase("prefix")]
+    [TestCase("vapt")]
+    public void PooledPromptsBlock(string candidates)
+    {
+        var network = TinySpecs.Network(TinySpecs.Vit(candidates, "mean-with-prompts"));
+        Identity.IsBlocked(Pass, network, "pooling by the class token");
+        var rows = network.Values.Where(value => value.Op is AttentionOp).Select(value => value.Shape[1].Size);
+        Assert.That(rows, Is.EqualTo(new[] { 5, 7 }), "five tokens, then two prompts with them");
+    }
+
+    [Test]
+    public void PooledPromptsAreNoneOfSeveralCandidates() =>
+        Assert.That(() => TinySpecs.Network(TinySpecs.Vit("prefix, add", "mean-with-prompts")), Throws.TypeOf<ShapeException>().With.Message.Contains("give the last layer one"));
+
+    /// <summary>Rows that are keys and values as they are came from no tokens.</summary>
+    [Test]
+    public void KeysAndValuesOfTheirOwnBlock() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Vit("e2vpt")), "does not pass the tokens' projections");
 
     [Test]
     public void TunedProjectionsBlock() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Vit("", more: "tune: all\n")), "the projections are tuned");

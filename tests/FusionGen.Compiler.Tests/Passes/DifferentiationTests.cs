@@ -15,7 +15,14 @@ public class DifferentiationTests
     [TestCase("cls", "cross")]
     [TestCase("cls", "prefix")]
     [TestCase("cls", "add, affine, concat, cross, prefix, none")]
+    [TestCase("cls", "vapt")]
+    [TestCase("cls", "vapt-own")]
+    [TestCase("cls", "e2vpt")]
     [TestCase("mean", "affine, prefix")]
+    [TestCase("mean", "vapt, e2vpt, prefix")]
+    [TestCase("mean-with-prompts", "prefix")]
+    [TestCase("mean-with-prompts", "vapt")]
+    [TestCase("mean-with-prompts", "e2vpt")]
     [TestCase("cls", "lora")]
     [TestCase("cls", "some")]
     [TestCase("mean", "ssf")]
@@ -24,7 +31,7 @@ public class DifferentiationTests
     [TestCase("cls", "add, prefix, lora, adapter, ssf")]
     public void OfAViT(string pool, string candidates) => Check(TinySpecs.Vit(candidates, pool));
 
-    [TestCase("affine, concat, cross, prefix")]
+    [TestCase("affine, concat, cross, prefix, e2vpt")]
     [TestCase("concat, lora, ssf, adapter")]
     public void OfASwin(string candidates) => Check(TinySpecs.Swin(candidates));
 
@@ -44,6 +51,19 @@ public class DifferentiationTests
 
     [Test]
     public void OfEveryParameterOfASwin() => Check(TinySpecs.Swin("", more: "tune: all\n"));
+
+    [TestCase("cls", "prefix")]
+    [TestCase("cls", "prefix, vapt, e2vpt")]
+    [TestCase("mean-with-prompts", "e2vpt")]
+    public void UnderDropout(string pool, string candidates) => Check(TinySpecs.Vit(candidates, pool, dropout: 0.3));
+
+    [Test]
+    public void UnderOneMaskForAll() => Check(TinySpecs.Vit("prefix, e2vpt", dropout: 0.3, shareDropout: true));
+
+    [TestCase("cls")]
+    [TestCase("mean")]
+    [TestCase("mean-with-prompts")]
+    public void OfPromptsThatPropagate(string pool) => Check(TinySpecs.Vit("shallow", pool, dropout: 0.3));
 
     /// <summary>METHOD §6.1, S7: frozen weights get no gradient, and no rule is applied before the first tuned value.</summary>
     [Test]
@@ -90,7 +110,7 @@ public class DifferentiationTests
         Interpreter New()
         {
             Interpreter? self = null;
-            return self = new Interpreter(Batch, value => Leaf(self!, value));
+            return self = new Interpreter(Batch, value => Leaf(self!, value), isTraining: true);
         }
         var analytic = New();
         var gradients = differentiation.Gradients.ToDictionary(pair => pair.Key, pair => analytic[pair.Value]);

@@ -9,6 +9,8 @@ public class JoinPrefixesTests
 
     [TestCase("prefix, deep")]
     [TestCase("prefix, affine, deep, none")]
+    [TestCase("e2vpt")]
+    [TestCase("prefix, vapt, e2vpt")]
     public void KeepsLogitsAndGradients(string candidates)
     {
         var network = TinySpecs.Network(TinySpecs.Vit(candidates));

@@ -7,13 +7,16 @@ namespace FusionGen.Compiler.Tests.Passes;
 /// <summary>Passes compose: all of them in one walk, and one after another, compute what the graph computed.</summary>
 public class PipelineTests
 {
-    private const string All = "add, affine, concat, cross, prefix, deep, none";
+    private const string All = "add, affine, concat, cross, prefix, deep, e2vpt, none";
     private const string Sites = "add, prefix, lora, some, ssf, adapter, quick, vector, modulate";
 
     private static IEnumerable<TestCaseData> Specs()
     {
-        yield return new TestCaseData(TinySpecs.Vit(All)).SetName("vit");
-        yield return new TestCaseData(TinySpecs.Vit(All, "mean")).SetName("vit, mean");
+        yield return new TestCaseData(TinySpecs.Vit(All + ", vapt, vapt-own")).SetName("vit");
+        yield return new TestCaseData(TinySpecs.Vit(All + ", vapt", "mean")).SetName("vit, mean");
+        yield return new TestCaseData(TinySpecs.Vit("e2vpt", "mean-with-prompts")).SetName("vit, prompts pooled");
+        yield return new TestCaseData(TinySpecs.Vit("prefix, vapt, e2vpt", dropout: 0.3)).SetName("vit, dropout");
+        yield return new TestCaseData(TinySpecs.Vit("shallow")).SetName("vit, shallow prompts");
         yield return new TestCaseData(TinySpecs.Vit("")).SetName("vit, plain");
         yield return new TestCaseData(TinySpecs.Streams("original")).SetName("vit, streams");
         yield return new TestCaseData(TinySpecs.Vit("", more: "tune: all\n")).SetName("vit, tuned");

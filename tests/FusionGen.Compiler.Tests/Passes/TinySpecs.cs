@@ -8,8 +8,8 @@ namespace FusionGen.Compiler.Tests.Passes;
 /// <summary>Networks small enough for plain loops in float64, with every operation in them.</summary>
 internal static class TinySpecs
 {
-    public static SpecDocument Vit(string candidates, string pool = "cls", string more = "", int depth = 2, string? layers = null) =>
-        Read($"{{ family: vit, image: 8, patch: 4, width: 8, depth: {depth}, heads: 2, mlp: 12, pool: {pool} }}", layers ?? $"0..{depth - 1}, candidates: [{candidates}", candidates, more);
+    public static SpecDocument Vit(string candidates, string pool = "cls", string more = "", int depth = 2, string? layers = null, double dropout = 0, bool shareDropout = false) =>
+        Read($"{{ family: vit, image: 8, patch: 4, width: 8, depth: {depth}, heads: 2, mlp: 12, pool: {pool} }}", layers ?? (candidates == "shallow" ? $"embed, candidates: [shallow] }}\n  - {{ at: 0..{depth - 1}, candidates: [" : $"0..{depth - 1}, candidates: [{candidates}"), candidates, more, $"tokens: 2, dropout: {dropout.ToString(System.Globalization.CultureInfo.InvariantCulture)}, share-dropout: {(shareDropout ? "true" : "false")}");
 
     /// <summary>A second stream of tokens beside three blocks, with operators in them.</summary>
     public static SpecDocument Streams(string attention, string pool = "cls") => Read(
@@ -25,16 +25,18 @@ internal static class TinySpecs
         return networks.Supernet ?? networks.Backbone;
     }
 
-    private static SpecDocument Read(string backbone, string layers, string candidates, string more)
+    private static SpecDocument Read(string backbone, string layers, string candidates, string more, string prompts = "tokens: 2")
     {
         var result = SpecReader.Read(
             $"fusiongen: 1\nmodel: Tiny\nnamespace: A\nbackbone: {backbone}\nclasses: 3\n{more}" +
             (candidates.Length == 0
                 ? ""
-                : "prompts: { tokens: 2 }\noperators:\n  none: { kind: none }\n  add: { kind: add }\n  affine: { kind: affine, reduction: 2 }\n" +
-                  "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n  deep: { kind: prefix }\n  top: { kind: concat, top: 2 }\n" +
+                : $"prompts: {{ {prompts} }}\n" + "operators:\n  none: { kind: none }\n  add: { kind: add }\n  affine: { kind: affine, reduction: 2 }\n" +
+                  "  concat: { kind: concat, top: null }\n  cross: { kind: cross-attention, reduction: 2 }\n  prefix: { kind: prefix }\n  shallow: { kind: vpt-shallow }\n  deep: { kind: prefix }\n  top: { kind: concat, top: 2 }\n" +
                   "  lora: { kind: lora, rank: 3 }\n  some: { kind: lora, rank: 3, active: 2, scale: 0.7, targets: [q, v, proj, fc1, fc2] }\n  ssf: { kind: ssf }\n" +
                   "  adapter: { kind: adapter, reduction: 2 }\n  quick: { kind: adapter, activation: quick-gelu, hidden: 3 }\n  vector: { kind: add-direct }\n  modulate: { kind: affine-direct }\n  accelerated: { kind: sa2vp, rank: 3, every: 2 }\n  original: { kind: sa2vp, rank: 3, every: 2, attention: original, loss: 0.3 }\n" +
+                  "  e2vpt: { kind: e2vpt, rows: 3, segments: 4 }\n  vapt: { kind: vapt, hidden: 3 }\n" +
+                  "  vapt-own: { kind: vapt, kernel: 3, padding: 1, channelwise: false, hidden: 3, activation: softmax, learn-scale: true, residual: false, share: false }\n" +
                   $"layers:\n  - {{ at: {layers}] }}\n{(candidates.Contains("ssf", StringComparison.Ordinal) ? "  - { at: [embed, norm], candidates: [ssf] }\n" : "")}"));
         Assert.That(result.Problems.Where(problem => problem.Kind.Severity == Severity.Error), Is.Empty);
         return result.Document!;

@@ -15,6 +15,9 @@ internal sealed class AttentionTests
             yield return new(width, new AttentionShape(3, 6, 10, 2, 2), 2);
             yield return new(width, new AttentionShape(3, 7, 12, 3, 5, 1), 0);
             yield return new(width, new AttentionShape(3, 7, 12, 3, 0, 3), 2);
+            // Every sample has a prefix of its own.
+            yield return new(width, new AttentionShape(3, 7, 12, 3, 4), 1);
+            yield return new(width, new AttentionShape(2, 7, 12, 3, 4, 1), 0);
         }
         // The backward pass of the large one is compared with differences along a direction only.
         yield return new(Simd.Widest, new AttentionShape(2, 65, 48, 3, 5), 1);
@@ -75,6 +78,24 @@ internal sealed class AttentionTests
         }
     }
 
+    /// <summary>So a mixture at a vertex is the network of that candidate alone, wherever its rows are among others'.</summary>
+    [Test]
+    public void A_prefix_of_no_weight_changes_no_bit([Values(0, 1)] int rows)
+    {
+        var shape = new AttentionShape(2, 19, 24, 3, 7, rows);
+        var (qkv, prefix) = (Numeric.Random(shape.Samples * shape.Tokens * 3 * shape.Width, 1, 2), Numeric.Random(shape.Prefix * 2 * shape.Width, 2, 2));
+        float[] Forward(AttentionShape shape, float[] prefix, float[] logits)
+        {
+            var output = new float[shape.Samples * shape.Queries * shape.Width];
+            Attention.Forward(shape, new(qkv, prefix, logits), output, [], new float[shape.ForwardScratch]);
+            return output;
+        }
+        const float None = float.NegativeInfinity;
+        var live = prefix[(2 * 48)..(4 * 48)].Concat(prefix[(5 * 48)..(6 * 48)]).ToArray();
+        Assert.That(Forward(shape, prefix, [None, None, 0, 0, None, 0, None]), Is.EqualTo(Forward(shape with { Prefix = 3 }, live, [0, 0, 0])));
+        Assert.That(Forward(shape, prefix, [None]), Is.EqualTo(Forward(shape with { Prefix = 0 }, [], [])));
+    }
+
     [Test]
     public void Far_logits_are_safe()
     {
@@ -116,8 +137,11 @@ internal sealed class AttentionTests
 
     private static (float[] Qkv, float[] Prefix, float[] Bias) Inputs(AttentionShape shape, int biases) => (
         Numeric.Random(shape.Samples * shape.Tokens * 3 * shape.Width, 1, 2),
-        Numeric.Random(shape.Prefix * 2 * shape.Width, 2, 2),
+        Numeric.Random(Prefixes(shape) * shape.Prefix * 2 * shape.Width, 2, 2),
         Numeric.Random(biases * shape.Heads * shape.Tokens * shape.Tokens, 3));
+
+    // One for all samples, or one for each.
+    private static int Prefixes(AttentionShape shape) => shape.Prefix == 4 ? shape.Samples : 1;
 
     // One for all rows of the prefix, or one for each.
     private static float[] PrefixLogits(AttentionShape shape) => shape.Prefix == 5 ? Numeric.Random(5, 4) : [-0.4f];
@@ -157,8 +181,9 @@ internal sealed class AttentionTests
                 for (var row = 0; row < rows; row++)
                 {
                     double Entry(int token, int part, int i) => qkv[(((sample * tokens) + token) * 3 * d) + (part * d) + (head * depth) + i];
-                    double Key(int j, int i) => j < tokens ? Entry(j, 1, i) : prefix[((j - tokens) * 2 * d) + (head * depth) + i];
-                    double Value(int j, int i) => j < tokens ? Entry(j, 2, i) : prefix[((j - tokens) * 2 * d) + d + (head * depth) + i];
+                    int Row(int j) => (Prefixes(shape) == 1 ? 0 : sample * shape.Prefix) + j;
+                    double Key(int j, int i) => j < tokens ? Entry(j, 1, i) : prefix[((Row(j) - tokens) * 2 * d) + (head * depth) + i];
+                    double Value(int j, int i) => j < tokens ? Entry(j, 2, i) : prefix[((Row(j) - tokens) * 2 * d) + d + (head * depth) + i];
                     var weights = new double[tokens + shape.Prefix];
                     for (var j = 0; j < weights.Length; j++)
                     {

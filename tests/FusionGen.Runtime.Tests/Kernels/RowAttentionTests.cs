@@ -14,6 +14,8 @@ internal sealed class RowAttentionTests
             yield return new(width, new RowAttentionShape(3, 7, 10, 3, 4), 0);
             yield return new(width, new RowAttentionShape(2, 7, 10, 3, 4), 1);
             yield return new(width, new RowAttentionShape(2, 7, 10, 3, 4), 4);
+            // Every sample has a prefix of its own.
+            yield return new(width, new RowAttentionShape(3, 7, 10, 3, 2), 2);
         }
     }
 
@@ -23,7 +25,7 @@ internal sealed class RowAttentionTests
         using var scope = Numeric.Width(lanes);
         var rows = Numeric.Random(shape.Samples * shape.Tokens * shape.Width, 1);
         var queries = Numeric.Random(shape.Samples * shape.Heads * shape.Width, 2, 2);
-        var prefix = Numeric.Random(shape.Prefix * shape.Width, 3);
+        var prefix = Numeric.Random(Prefixes(shape) * shape.Prefix * shape.Width, 3);
         var logit = Numeric.Random(logits, 4);
         var output = new float[queries.Length];
         var probabilities = new float[shape.Samples * shape.Heads * (shape.Tokens + shape.Prefix)];
@@ -58,6 +60,8 @@ internal sealed class RowAttentionTests
             return output;
         }
         Assert.That(Run(shape, prefix, [float.NegativeInfinity]), Is.EqualTo(Run(shape with { Prefix = 0 }, [], [])));
+        const float None = float.NegativeInfinity;
+        Assert.That(Run(shape, prefix, [None, None, 0, 0, None]), Is.EqualTo(Run(shape with { Prefix = 2 }, prefix[48..96], [0])), "wherever it is among others");
     }
 
     [Test]
@@ -73,6 +77,9 @@ internal sealed class RowAttentionTests
         });
     }
 
+    // One for all samples, or one for each.
+    private static int Prefixes(RowAttentionShape shape) => shape.Prefix == 2 ? shape.Samples : 1;
+
     private static double[] Reference(RowAttentionShape shape, double[] rows, double[] queries, double[] prefix, double[] logits)
     {
         var (tokens, width) = (shape.Tokens, shape.Width);
@@ -80,7 +87,7 @@ internal sealed class RowAttentionTests
         for (var at = 0; at < shape.Samples * shape.Heads; at++)
         {
             var sample = at / shape.Heads;
-            double Row(int j, int c) => j < tokens ? rows[(((sample * tokens) + j) * width) + c] : prefix[((j - tokens) * width) + c];
+            double Row(int j, int c) => j < tokens ? rows[(((sample * tokens) + j) * width) + c] : prefix[((j - tokens + (Prefixes(shape) == 1 ? 0 : sample * shape.Prefix)) * width) + c];
             var weights = Enumerable.Range(0, tokens + shape.Prefix).Select(j => Math.Exp(
                 Enumerable.Range(0, width).Sum(c => queries[(at * width) + c] * Row(j, c)) + (j < tokens || logits.Length == 0 ? 0 : logits[logits.Length == 1 ? 0 : j - tokens]))).ToArray();
             for (var c = 0; c < width; c++)

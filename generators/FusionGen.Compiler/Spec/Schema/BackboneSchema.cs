@@ -17,8 +17,8 @@ internal sealed class BackboneSchema : Schema<BackboneSpec>
     private static readonly Key<BackboneSpec, string> Weights = new("weights", "File with the pretrained weights, relative to the spec.",
         new TextSchema(), b => b.Weights, (b, v) => b with { Weights = v });
 
-    private static readonly Key<BackboneSpec, Pooling> Pool = new("pool", "What the head reads: the class token, or the mean over the patches.",
-        new ChoiceSchema<Pooling>("pooling", ("cls", Pooling.Cls), ("mean", Pooling.Mean)), b => b.Pool, (b, v) => b with { Pool = v });
+    private static readonly Key<BackboneSpec, Pooling> Pool = new("pool", "What the head reads: the class token, the mean over the patches, or that over patches and prompts.",
+        new ChoiceSchema<Pooling>("pooling", ("cls", Pooling.Cls), ("mean", Pooling.Mean), ("mean-with-prompts", Pooling.MeanWithPrompts)), b => b.Pool, (b, v) => b with { Pool = v });
 
     private static readonly MapSchema<BackboneSpec> Vit = new("a 'vit' backbone",
     [
@@ -48,12 +48,32 @@ internal sealed class BackboneSchema : Schema<BackboneSpec>
         Weights,
     ]);
 
+    // What MAE and MoCo v3 published has the sizes of others, but for MoCo's small one, which has twice the heads.
     private static readonly (string Name, BackboneSpec Spec)[] Presets =
     [
-        ("vit_tiny_patch16_224", VitPatch16(192, 12, 3)),
-        ("vit_small_patch16_224", VitPatch16(384, 12, 6)),
-        ("vit_base_patch16_224", VitPatch16(768, 12, 12)),
-        ("vit_large_patch16_224", VitPatch16(1024, 24, 16)),
+        ("vit_tiny_patch16_224", Published(192, 12, 3, 16)),
+        ("vit_tiny_patch16_384", Published(192, 12, 3, 16, 384)),
+        ("vit_small_patch32_224", Published(384, 12, 6, 32)),
+        ("vit_small_patch32_384", Published(384, 12, 6, 32, 384)),
+        ("vit_small_patch16_224", Published(384, 12, 6, 16)),
+        ("vit_small_patch16_224.mocov3", Published(384, 12, 12, 16)),
+        ("vit_small_patch16_384", Published(384, 12, 6, 16, 384)),
+        ("vit_small_patch8_224", Published(384, 12, 6, 8)),
+        ("vit_base_patch32_224", Published(768, 12, 12, 32)),
+        ("vit_base_patch32_384", Published(768, 12, 12, 32, 384)),
+        ("vit_base_patch16_224", Published(768, 12, 12, 16)),
+        ("vit_base_patch16_224.mae", Published(768, 12, 12, 16)),
+        ("vit_base_patch16_224.mocov3", Published(768, 12, 12, 16)),
+        ("vit_base_patch16_384", Published(768, 12, 12, 16, 384)),
+        ("vit_base_patch8_224", Published(768, 12, 12, 8)),
+        ("vit_large_patch32_224", Published(1024, 24, 16, 32)),
+        ("vit_large_patch32_384", Published(1024, 24, 16, 32, 384)),
+        ("vit_large_patch16_224", Published(1024, 24, 16, 16)),
+        ("vit_large_patch16_224.mae", Published(1024, 24, 16, 16)),
+        ("vit_large_patch16_384", Published(1024, 24, 16, 16, 384)),
+        ("vit_large_patch14_224", Published(1024, 24, 16, 14)),
+        ("vit_huge_patch14_224", Published(1280, 32, 16, 14)),
+        ("vit_huge_patch14_224.mae", Published(1280, 32, 16, 14)),
     ];
 
     private static readonly ChoiceSchema<BackboneSpec> PresetName = new("backbone preset", Presets);
@@ -146,8 +166,8 @@ internal sealed class BackboneSchema : Schema<BackboneSpec>
     private static BackboneSpec Blank(string family) =>
         new() { Family = family, Image = 0, Patch = 0, Width = 0, Depth = 0, Heads = 0, Mlp = 0, Depths = default, StageHeads = default };
 
-    private static BackboneSpec VitPatch16(int width, int depth, int heads) =>
-        new() { Family = "vit", Image = 224, Patch = 16, Width = width, Depth = depth, Heads = heads, Mlp = 4 * width };
+    private static BackboneSpec Published(int width, int depth, int heads, int patch, int image = 224) =>
+        new() { Family = "vit", Image = image, Patch = patch, Width = width, Depth = depth, Heads = heads, Mlp = 4 * width };
 
     private static Key<BackboneSpec, string> Family(string name) =>
         new("family", "Kind of network.", new ChoiceSchema<string>("backbone family", (name, name)), b => b.Family, (b, v) => b with { Family = v }, required: true);

@@ -29,7 +29,14 @@ internal sealed class SpecSchema
         [
             Scale("normal", "Standard deviation of a normal distribution.", PromptInit.Normal),
             Scale("uniform", "Bound of a uniform distribution around 0.", PromptInit.Uniform),
+            Scale("vpt", "Uniform within this times √(6/(3·patch² + channels)), as VPT starts with 1.", PromptInit.Vpt),
         ], oneOf: true), p => p, (_, v) => v),
+        new Key<PromptSpec, double>("project", "Channels that prompts are tuned in, before a linear layer to a token's that all layers share; null for a token's own.",
+            new NumberSchema(true, 1, 16384, nullable: true), p => p.Project == 0 ? double.NaN : p.Project, (p, v) => p with { Project = double.IsNaN(v) ? 0 : (int)v }, present: p => p.Project > 0),
+        new Key<PromptSpec, double>("dropout", "How likely a number of a prompt that joins the sequence is dropped in training.", new NumberSchema(false, 0, 0.99),
+            p => p.Dropout, (p, v) => p with { Dropout = v }, present: p => p.Dropout > 0),
+        new Key<PromptSpec, bool>("share-dropout", "One mask for all images of a step, so that prompts are the same for all; otherwise one for each, as published.", new FlagSchema(),
+            p => p.ShareDropout, (p, v) => p with { ShareDropout = v }, present: p => p.ShareDropout),
     ]);
 
     private static readonly MapSchema<SearchSettings> Search = new("'search'",

@@ -1,13 +1,14 @@
 namespace FusionGen.Weights.Layouts;
 
 /// <summary>
-/// The backbone in a checkpoint that VPT's or VAPT's code has tuned: names of their own with queries, keys and values apart for the supervised network, timm's for
+/// The backbone in a checkpoint that VPT's, VAPT's or E²VPT's code has tuned: names of their own with queries, keys and values apart for the supervised network, timm's for
 /// MAE and MoCo v3.
 /// </summary>
 internal sealed class PromptTunedLayout(string name, bool isSupervised) : WeightLayout
 {
     private const string Supervised = "enc.transformer.";
     private const string SelfSupervised = "enc.";
+    private const string KeysValues = ".attn.deep_QKV_embeddings";
 
     /// <inheritdoc/>
     public override string Name => name;
@@ -17,8 +18,8 @@ internal sealed class PromptTunedLayout(string name, bool isSupervised) : Weight
     {
         var isSupervised = file.Has(Supervised + "embeddings.patch_embeddings.weight") || file.Has(Supervised + "encoder.layer.0.attention_norm.weight");
         var isOurs = isSupervised || TimmLayout.IsUnder(file, SelfSupervised);
-        var isAdaptive = file.Entries.Any(entry => entry.Name.Contains(".deep_prompt_downsample.", StringComparison.Ordinal));
-        return isOurs && isAdaptive == (layout == "vapt") ? new PromptTunedLayout(layout, isSupervised) : null;
+        bool Has(string part) => file.Entries.Any(entry => entry.Name.Contains(part, StringComparison.Ordinal));
+        return isOurs && layout == (Has(".deep_prompt_downsample.") ? "vapt" : Has(KeysValues) ? "e2vpt" : "vpt") ? new PromptTunedLayout(layout, isSupervised) : null;
     }
 
     /// <inheritdoc/>
@@ -39,7 +40,7 @@ internal sealed class PromptTunedLayout(string name, bool isSupervised) : Weight
         if (tensor.StartsWith("head.", StringComparison.Ordinal))
             return "the head";
         var own = isSupervised ? Supervised : SelfSupervised;
-        return tensor.StartsWith(own + "prompt_", StringComparison.Ordinal) || tensor.StartsWith(own + "deep_prompt_", StringComparison.Ordinal) ? "tuned, not of the backbone" : null;
+        return tensor.StartsWith(own + "prompt_", StringComparison.Ordinal) || tensor.StartsWith(own + "deep_prompt_", StringComparison.Ordinal) || tensor.EndsWith(KeysValues, StringComparison.Ordinal) ? "tuned, not of the backbone" : null;
     }
 
     private static IReadOnlyList<WeightSource> InBlock(BlockName name)
