@@ -53,7 +53,7 @@ public sealed class VaptOperator : FusionOperator
         inner = graph.Dropout(inner, $"{name}.hidden", spec.Number("dropout"), input);
         var projected = graph.Linear(inner, context.Weight("mlp.2.weight", Init.Linear(hidden), width, hidden));
         projected = spec.Flag("learn-scale")
-            ? graph.Mul(projected, context.Weight("mlp.scale", new Init(InitKind.Constant, spec.Number("scale")), 1))
+            ? graph.Mul(projected, graph.Select(context.Weight("mlp.scale", new Init(InitKind.Constant, spec.Number("scale")), 1), 0, 0))
             : graph.Scale(projected, spec.Number("scale"));
         return new FusionTerm { Prefix = (spec.Flag("residual") ? graph.Sum(made, projected) : projected).Named("adaptive") };
     }
