@@ -115,7 +115,8 @@ internal sealed class NetworkCode
         ParameterRole.Frozen => "Frozen",
         ParameterRole.Tuned => "Tuned",
         ParameterRole.Head => "Head",
-        _ => "Architecture",
+        ParameterRole.Architecture => "Architecture",
+        _ => "Fixed",
     };
 
     private static string RoleName(ParameterRole role) => role switch
@@ -123,7 +124,8 @@ internal sealed class NetworkCode
         ParameterRole.Frozen => "frozen",
         ParameterRole.Tuned => "tuned",
         ParameterRole.Head => "head",
-        _ => "architecture",
+        ParameterRole.Architecture => "architecture",
+        _ => "fixed",
     };
 
     private void WriteEntry(CodeWriter code)
