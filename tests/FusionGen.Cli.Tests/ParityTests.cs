@@ -12,29 +12,30 @@ namespace FusionGen.Cli.Tests;
 [TestFixture]
 internal sealed class ParityTests
 {
-    private static readonly (string Layout, string[] Cases)[] Known =
+    private static readonly string[] Cases =
     [
-        ("pfd",
-        [
-            "pfd_add_all", "pfd_affine_all", "pfd_concat_all", "pfd_concat_top4", "pfd_cross_all", "pfd_hybrid", "pfd_hybrid_unshared",
-            "pfd_mixed_t5", "pfd_mixed_t03", "pfd_mixed_unshared", "pfd_mixed_init", "pfd_mixed_avgpool", "pfd_swin", "pfd_swin_hybrid",
-        ]),
-        ("noah", ["lora_noah", "lora_noah_sliced", "noah_adapter"]),
-        ("sa2vp", ["sa2vp", "sa2vp_orig"]),
-        ("ssf", ["ssf"]),
-        ("timm", ["vit_timm", "vit_timm_avg", "vit_npz", "swin_timm"]),
-        ("vpt", ["vpt_deep", "vpt_deep_train5", "vpt_deep_project", "vpt_shallow", "vpt_mae", "vpt_mae_imgpool", "adapter_pfeiffer", "bitfit", "linear", "partial1", "full"]),
-        ("vapt", ["vapt", "vapt_gelu_scale", "vapt_variant", "vapt_mae"]),
-        ("e2vpt", ["e2vpt", "e2vpt_maskdrift", "e2vpt_pruned", "e2vpt_nomask"]),
+        "pfd_add_all", "pfd_affine_all", "pfd_concat_all", "pfd_concat_top4", "pfd_cross_all", "pfd_hybrid", "pfd_hybrid_unshared",
+        "pfd_mixed_t5", "pfd_mixed_t03", "pfd_mixed_unshared", "pfd_mixed_init", "pfd_mixed_avgpool", "pfd_swin", "pfd_swin_hybrid",
+        "pfd_search", "pfd_search_clip", "pfd_search_first", "pfd_search_official", "pfd_search_darts1", "pfd_search_darts2",
+        "lora_noah", "lora_noah_sliced", "noah_adapter", "sa2vp", "sa2vp_orig", "ssf", "vit_timm", "vit_timm_avg", "vit_npz", "swin_timm",
+        "vpt_deep", "vpt_deep_train5", "vpt_deep_project", "vpt_shallow", "vpt_mae", "vpt_mae_imgpool", "adapter_pfeiffer", "bitfit", "linear", "partial1", "full",
+        "vapt", "vapt_gelu_scale", "vapt_variant", "vapt_mae", "e2vpt", "e2vpt_maskdrift", "e2vpt_pruned", "e2vpt_nomask",
     ];
 
     [Test]
     public void Published_numbers_are_reproduced([ValueSource(nameof(Cases))] string name, [Values("eager float32", "eager float64", "static float32")] string how)
     {
-        var layout = Known.First(known => known.Cases.Contains(name)).Layout;
-        var result = CommandLine.Run("parity", "--reference", CommandLine.Golden(name), "--layout", layout, "--engine", how.Split(' ')[0], "--dtype", how.Split(' ')[1]);
+        var result = CommandLine.Run("parity", "--reference", CommandLine.Golden(name), "--engine", how.Split(' ')[0], "--dtype", how.Split(' ')[1]);
         Assert.That(result.Code, Is.Zero, result.Errors + result.Output);
         Assert.That(result.Output, Does.Contain("logits").And.Contain("quantities within tolerance"));
+    }
+
+    [Test]
+    public void So_is_each_operator_alone([Values("float32", "float64")] string dtype)
+    {
+        var result = CommandLine.Run("parity", "--reference", CommandLine.Golden("pfd_ops"), "--dtype", dtype);
+        Assert.That(result.Code, Is.Zero, result.Errors + result.Output);
+        Assert.That(result.Output, Does.Contain("29 quantities within tolerance"));
     }
 
     [Test]
@@ -94,6 +95,4 @@ internal sealed class ParityTests
         var difference = (model.forward(reference.Read("input/images")) - reference.Read("output/logits")).abs().max().item<float>();
         Assert.That(difference, Is.LessThan(3e-5));
     }
-
-    private static IEnumerable<string> Cases() => Known.SelectMany(known => known.Cases);
 }

@@ -22,18 +22,18 @@ internal sealed class ParityCommand : ToolCommand
     public ParityCommand()
         : base(
             "parity",
-            "Compares a compiled spec with published code on a reference case: logits, loss and every gradient, or every step of a training.\n" +
+            "Compares a compiled spec with published code on a reference case: logits, loss and every gradient, every step of a training or of a search, or an operator alone.\n" +
             "Every parameter on either side must find its counterpart. Exit code 0 within tolerance, 4 otherwise.",
-            "fusiongen parity --spec auto --reference tests/goldens/pfd_hybrid.safetensors --layout pfd",
-            "fusiongen parity --spec auto --reference tests/goldens/vpt_deep.safetensors --layout vpt --dtype float64",
-            "fusiongen parity --reference tests/goldens/ssf.safetensors --layout ssf --engine static",
-            "fusiongen parity --reference tests/goldens/vit_npz.safetensors --layout timm --weights tests/goldens/vit_npz_bigvision.npz",
+            "fusiongen parity --reference tests/goldens/pfd_hybrid.safetensors",
+            "fusiongen parity --reference tests/goldens/vpt_deep.safetensors --dtype float64",
+            "fusiongen parity --reference tests/goldens/ssf.safetensors --engine static",
+            "fusiongen parity --reference tests/goldens/vit_npz.safetensors --weights tests/goldens/vit_npz_bigvision.npz",
             "fusiongen parity --spec my.fusion.yaml --policy my.policy.yaml --reference my-case.safetensors --layout timm")
     {
         this.spec = this.Takes(new Option<string>("--spec") { Description = "The spec; 'auto' derives spec and policy from the case.", HelpName = "file", DefaultValueFactory = _ => "auto" });
         this.policy = this.Takes(CommonOptions.Policy());
         this.reference = this.Takes(new Option<string>("--reference") { Description = "The reference case, a safetensors file.", HelpName = "file", Required = true });
-        this.layout = this.Takes(new Option<string?>("--layout") { Description = "Whose parameter names the case has; needed unless it is one of position embeddings.", HelpName = string.Join('|', ReferenceLayout.All.Keys) });
+        this.layout = this.Takes(new Option<string?>("--layout") { Description = "Whose parameter names the case has; by the repository that the case names if not given.", HelpName = string.Join('|', ReferenceLayout.All.Keys) });
         this.layout.AcceptOnlyFromAmong([.. ReferenceLayout.All.Keys]);
         this.dtype = this.Takes(new Option<string>("--dtype") { Description = "Type of our parameters and activations.", HelpName = "float32|float64", DefaultValueFactory = _ => "float32" });
         this.dtype.AcceptOnlyFromAmong("float32", "float64");
@@ -47,7 +47,7 @@ internal sealed class ParityCommand : ToolCommand
         LibTorch.Require("parity");
         var terminal = invocation.Terminal;
         using var reference = ReferenceCase.Open(invocation.Get(this.reference));
-        var result = PositionParity.Concerns(reference) ? PositionParity.Run(reference) : this.Compare(invocation, reference, terminal);
+        var result = this.Compare(invocation, reference, terminal);
 
         var table = Tables.New("quantity", ">largest difference", ">relative to largest", ">allowed", "");
         foreach (var difference in result.Differences)
@@ -64,12 +64,19 @@ internal sealed class ParityCommand : ToolCommand
 
     private ParityResult Compare(Invocation invocation, ReferenceCase reference, Terminal terminal)
     {
-        var layout = invocation.Get(this.layout) ?? throw new FusionException($"--layout: say whose parameter names the case has: {string.Join(", ", ReferenceLayout.All.Keys)}", ExitCode.Spec);
-        ParityCheck.Require(reference);
-        var compiled = this.Compile(invocation, reference, layout, terminal);
+        if (PositionParity.Concerns(reference))
+            return PositionParity.Run(reference);
         var (engine, dtype) = (invocation.Get(this.engine) == "static" ? Engine.Static : Engine.Eager, invocation.Get(this.dtype) == "float64" ? ScalarType.Float64 : ScalarType.Float32);
         if (engine == Engine.Static && dtype == ScalarType.Float64)
             throw new FusionException("--dtype: the static program is in float32; float64 is for the eager modules", ExitCode.Spec);
+        if (SearchParity.Concerns(reference))
+            return SearchParity.Run(reference, dtype, engine, terminal);
+        if (OperatorParity.Concerns(reference))
+            return OperatorParity.Run(reference, dtype, engine, terminal);
+        var layout = invocation.Get(this.layout) ?? ReferenceLayout.Of(reference)
+            ?? throw new FusionException($"--layout: the case does not say whose parameter names it has; say one of {string.Join(", ", ReferenceLayout.All.Keys)}", ExitCode.Spec);
+        ParityCheck.Require(reference);
+        var compiled = this.Compile(invocation, reference, layout, terminal);
         return ParityCheck.Run(reference, layout, compiled, dtype, engine, invocation.Get(this.weights));
     }
 

@@ -62,11 +62,11 @@ internal static class ParityCheck
     private const double Noise = 8;
 
     /// <summary>Refuses cases of another kind than parity follows.</summary>
-    /// <exception cref="FusionException">It is one of an operator alone, or of a search.</exception>
+    /// <exception cref="FusionException">It is of none of them.</exception>
     public static void Require(ReferenceCase reference)
     {
         if (!IsTraining(reference) && !reference.Has("input/images"))
-            throw new FusionException($"{reference.Path}: is a case of '{reference.Text("method")}'; parity follows forward and backward passes (input/images) and SGD trainings (lr_per_step)", ExitCode.Data);
+            throw new FusionException($"{reference.Path}: is a case of '{reference.Text("method")}'; parity follows forward and backward passes (input/images), SGD trainings (lr_per_step), searches, operators alone (input/u) and position embeddings", ExitCode.Data);
     }
 
     /// <summary>Runs the comparison.</summary>

@@ -22,6 +22,20 @@ internal abstract class ReferenceLayout
             ["e2vpt"] = (_, spec, _) => new E2VptLayout(spec),
         };
 
+    /// <summary>The layout of the code that a case comes from, by its repository; null for one that is not known.</summary>
+    public static string? Of(ReferenceCase reference) => reference.Text("source").Split('@')[0] switch
+    {
+        "ChengHan111/E2VPT" => "e2vpt",
+        "ZhangYuanhan-AI/NOAH" => "noah",
+        "xixiaouab/Prompt-Fusion-Discovery" => "pfd",
+        "tommy-xq/SA2VP" => "sa2vp",
+        "dongzelian/SSF" => "ssf",
+        "huggingface/pytorch-image-models" => "timm",
+        "Minhchuyentoancbn/VAPT" => "vapt",
+        "KMnP/vpt" => "vpt",
+        _ => null,
+    };
+
     /// <summary>The places of a tensor of the reference's state; none where the layout does not know the name.</summary>
     public abstract IEnumerable<Placement> Place(string name);
 
@@ -53,7 +67,7 @@ internal abstract class ReferenceLayout
     };
 
     /// <summary>The head of every derived spec: names, backbone and classes.</summary>
-    protected static string Header(ReferenceCase reference, string model, string mean = "mean")
+    public static string Header(ReferenceCase reference, string model, string mean = "mean")
     {
         var pool = reference.Text("pooling").StartsWith("mean", StringComparison.Ordinal) ? mean : "cls";
         var lists = reference.Numbers("depths");
