@@ -393,8 +393,19 @@ public sealed class StaticLayout
 
     /// <summary>What is alive at the worst moment, which is when something begins.</summary>
     private static long MostAlive<T>(List<T> extents)
-        where T : StaticExtent =>
-        extents.Select(extent => extent.First).Distinct().Select(moment => extents.Where(extent => extent.First <= moment && moment <= extent.Last).Sum(extent => extent.Elements)).DefaultIfEmpty().Max();
+        where T : StaticExtent
+    {
+        List<T> begin = [.. extents.OrderBy(extent => extent.First)], end = [.. extents.OrderBy(extent => extent.Last)];
+        var (most, alive, ended) = (0L, 0L, 0);
+        foreach (var extent in begin)
+        {
+            for (; end[ended].Last < extent.First; ended++)
+                alive -= end[ended].Elements;
+            alive += extent.Elements;
+            most = Math.Max(most, alive);
+        }
+        return most;
+    }
 
     /// <summary>One after the other, each at the lowest place where it is in nobody's way at any time.</summary>
     private static long Place<T>(List<T> extents)

@@ -128,7 +128,7 @@ internal static class ParityCheck
         var logits = reference.Read("output/logits_f64");
         var differences = new List<Difference>
         {
-            Difference.Of("logits", [(step.Logits.ndim == 2 ? step.Logits : step.Logits.select(1, 0), logits)], _ => isDouble ? LogitsDouble : LogitsSingle),
+            Difference.Of("logits", [(FusionNetwork.Prediction(step.Logits), logits)], _ => isDouble ? LogitsDouble : LogitsSingle),
             Difference.Of("loss", [(step.Loss, reference.Read("output/loss_f64"))], _ => isDouble ? LogitsDouble : LossSingle),
         };
         if (reference.Has("output/logits_prompt"))
@@ -154,12 +154,7 @@ internal static class ParityCheck
     private static List<(Tensor Ours, Tensor Reference)> Gradients(ReferenceCase reference, FusionNetwork network, NetworkStep step, ParameterMap map, string name)
     {
         var whole = reference.ReadGradient(name);
-        return [.. map.Placements.Where(placement => placement.Reference == name).Select(placement =>
-        {
-            var wanted = placement.OfReference(whole);
-            var gradient = step.Gradient(placement.Parameter)
-                ?? throw new FusionException($"the reference has a gradient of '{name}', but {network.Plan.Model} freezes '{placement.Parameter}'; see the spec's 'tune'", ExitCode.Data);
-            return (placement.OfParameter(gradient, wanted.shape[0]), wanted);
-        })];
+        return [.. map.Pairs(name, whole, parameter => step.Gradient(parameter)
+            ?? throw new FusionException($"the reference has a gradient of '{name}', but {network.Plan.Model} freezes '{parameter}'; see the spec's 'tune'", ExitCode.Data))];
     }
 }

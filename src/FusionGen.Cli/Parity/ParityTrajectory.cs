@@ -32,12 +32,8 @@ internal static class ParityTrajectory
             optimizer.Step([.. tuned.Select(name => found.Gradient(name)!)]);
             Compare("train_logits", [(found.Logits, Read("train_logits"))]);
             Compare("train_loss", [(found.Loss, Read("train_loss"))]);
-            foreach (var group in map.Placements.Where(placement => network.Specs[network.IndexOf(placement.Parameter)].IsTuned).GroupBy(placement => placement.Reference))
-            {
-                var whole = Read($"after/{group.Key}");
-                Compare(group.Key, group.Select(placement => (placement.OfReference(whole), placement))
-                    .Select(pair => (pair.placement.OfParameter(network[pair.placement.Parameter], pair.Item1.shape[0]), pair.Item1)));
-            }
+            foreach (var name in map.Placements.Where(placement => network.Specs[network.IndexOf(placement.Parameter)].IsTuned).Select(placement => placement.Reference).Distinct())
+                Compare(name, map.Pairs(name, Read($"after/{name}"), parameter => network[parameter]));
 
             Tensor Read(string name) => reference.Read($"step_f64_{step}/{name}");
 

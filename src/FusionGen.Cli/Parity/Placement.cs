@@ -81,6 +81,15 @@ internal sealed class ParameterMap
             : throw new FusionException($"{reference.Path}: does not map onto {network.Plan.Model}:\n  {string.Join("\n  ", errors.Distinct())}", ExitCode.Data);
     }
 
+    /// <summary>What our network has in the places of one of the reference's tensors, each beside its part of the reference's.</summary>
+    /// <param name="name">The tensor's name in the reference's state.</param>
+    /// <param name="whole">Something of its shape: it, its gradient.</param>
+    /// <param name="ours">The same of one of our parameters.</param>
+    public IEnumerable<(Tensor Ours, Tensor Reference)> Pairs(string name, Tensor whole, Func<string, Tensor> ours) => this.Placements
+        .Where(placement => placement.Reference == name)
+        .Select(placement => (Placement: placement, Reference: placement.OfReference(whole)))
+        .Select(pair => (pair.Placement.OfParameter(ours(pair.Placement.Parameter), pair.Reference.shape[0]), pair.Reference));
+
     /// <summary>Gives every parameter the reference's values.</summary>
     public void Load(IReferenceState reference, FusionNetwork network)
     {

@@ -206,10 +206,7 @@ internal static class SearchParity
         {
             if (!this.reference.Has(this.prefix + name))
                 return;
-            var whole = this.reference.Read(this.prefix + name);
-            this.Add(name, this.map.Placements.Where(placement => placement.Reference == parameter)
-                .Select(placement => (Placement: placement, Reference: placement.OfReference(whole)))
-                .Select(pair => (pair.Placement.OfParameter(ours(pair.Placement.Parameter), pair.Reference.shape[0]), pair.Reference)));
+            this.Add(name, this.map.Pairs(parameter, this.reference.Read(this.prefix + name), ours));
         }
 
         private void Add(string name, IEnumerable<(Tensor, Tensor)> pairs) => this.Differences.Add(Difference.Of(

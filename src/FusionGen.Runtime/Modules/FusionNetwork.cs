@@ -145,14 +145,20 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     /// <summary>Of the logits that a step leaves.</summary>
     internal long[] LogitsShape(int batch) => this.Plan.Losses.Count == 1 ? [batch, this.Plan.Classes] : [batch, this.Plan.Losses.Count, this.Plan.Classes];
 
-    /// <summary>What predicts, (B, k), of one stream's or several streams' (B, n, k).</summary>
-    public static Tensor Predicting(Tensor streams)
+    /// <summary>What predicts, (B, k), of several streams' (B, n, k), a view; one stream's as it is.</summary>
+    public static Tensor Prediction(Tensor streams)
     {
         ArgumentNullException.ThrowIfNull(streams);
-        if (streams.ndim == 2)
-            return streams;
-        using (streams)
-            return streams.select(1, 0);
+        return streams.ndim == 2 ? streams : streams.select(1, 0);
+    }
+
+    /// <summary>The same of streams that nobody else holds.</summary>
+    private protected static Tensor Predicting(Tensor streams)
+    {
+        var prediction = Prediction(streams);
+        if (!ReferenceEquals(prediction, streams))
+            streams.Dispose();
+        return prediction;
     }
 
     /// <summary>Dropout's factors, for generated code: those of the static program, to the bit.</summary>

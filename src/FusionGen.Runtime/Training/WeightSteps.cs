@@ -81,6 +81,6 @@ internal sealed class EagerWeightSteps(FusionNetwork network, Optimizer optimize
             this.Optimizer.Show("weights.gradient", gradients, trace);
         }
         using var guard = no_grad();
-        this.Figures.Add(batch.Size, loss, (logits.ndim == 2 ? logits : logits.select(1, 0)).argmax(1).eq(batch.Labels).sum() / (double)batch.Size);
+        this.Figures.Add(batch.Size, loss, FusionNetwork.Prediction(logits).argmax(1).eq(batch.Labels).sum() / (double)batch.Size);
     }
 }
