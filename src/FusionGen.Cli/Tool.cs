@@ -80,6 +80,7 @@ internal static class Tool
         new ParityCommand(),
         new PretrainCommand(),
         new ImportWeightsCommand(),
+        new ExportCommand(),
         new BenchCommand(),
         new DoctorCommand(),
         new SchemaCommand(),

@@ -48,6 +48,20 @@ internal sealed class ExplainTests
         });
     }
 
+    /// <summary>The average that is published for SA2VP, 0.65 %: over the tasks, at the rank that its authors give each (METHOD §2.5).</summary>
+    [Test]
+    public void Published_average_of_sa2vp_comes_out_of_the_tasks()
+    {
+        var result = CommandLine.Run("explain", Path.Combine(TestContext.CurrentContext.TestDirectory, "specs", "vit-b16-sa2vp.fusion.yaml"), "--tasks", "sa2vp");
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        Assert.Multiple(() =>
+        {
+            Assert.That(result.Output, Does.Contain("mean of the four groups: 0.6468 %; mean of the 24 tasks: 0.649 %"));
+            Assert.That(result.Output, Does.Match(@"DMLab\s+Structured\s+6\s+32\s+714,336\s+4,614\s"));
+            Assert.That(result.Output, Does.Match(@"Stanford Cars\s+FGVC\s+196\s+64\s+1,397,184\s+150,724\s"));
+        });
+    }
+
     [Test]
     public void A_task_table_needs_a_policy_where_there_is_a_choice()
     {

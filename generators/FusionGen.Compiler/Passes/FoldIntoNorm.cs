@@ -21,7 +21,7 @@ public sealed class FoldIntoNorm(bool evenIfRead) : Pass
     /// <inheritdoc/>
     internal override Value? Rewrite(Rewriter rewriter, Value value)
     {
-        if (value.Inputs.Count == 0 || value.Inputs[0] is not { Op: LayerNormOp { Affine: true } op } norm || !value.Shape.IsPerSample)
+        if (value.Inputs.Count == 0 || !value.Shape.IsPerSample || value.Op is not (MulAddOp or MulOp or AddOp) || Source(value.Inputs[0]) is not { Op: LayerNormOp { Affine: true } op } norm)
             return null;
         var graph = rewriter.Graph;
         var (gain, shift) = value.Op switch
@@ -32,9 +32,10 @@ public sealed class FoldIntoNorm(bool evenIfRead) : Pass
             _ => (null, null),
         };
         var shifts = Summands(shift).ToArray();
-        if (gain is { Shape.Rank: > 1 } || shift is { Shape.IsPerSample: true } || (gain is null && shifts.All(summand => summand.Shape.Rank > 1)))
+        var isMoved = norm != value.Inputs[0];
+        if (gain is { Shape.Rank: > 1 } || (isMoved && shift is { Shape.Rank: > 1 }) || shift is { Shape.IsPerSample: true } || (gain is null && shifts.All(summand => summand.Shape.Rank > 1)))
             return null;
-        if (!evenIfRead && !rewriter.IsReadOnce(norm))
+        if (!evenIfRead && !Moves(value.Inputs[0]).Append(norm).All(rewriter.IsReadOnce))
             return rewriter.Refuse(this, "other candidates of the layer read the normalised tokens too");
         if (!evenIfRead && shift is { Shape.Rank: > 1 })
             return rewriter.Refuse(this, "the shift differs from row to row");
@@ -48,9 +49,26 @@ public sealed class FoldIntoNorm(bool evenIfRead) : Pass
             else
                 bias = graph.Sum(bias, summand);
         }
-        var folded = graph.LayerNorm(norm.Inputs[0], op.Epsilon, gain is null ? norm.Inputs[1] : graph.Mul(norm.Inputs[1], gain), bias);
+        var folded = Moves(value.Inputs[0]).Reverse().Aggregate(graph.LayerNorm(norm.Inputs[0], op.Epsilon, gain is null ? norm.Inputs[1] : graph.Mul(norm.Inputs[1], gain), bias), (moved, move) => graph.Add(move.Op, moved));
         return rest is null ? folded : graph.Sum(folded, rest);
     }
+
+    /// <summary>What only puts rows elsewhere, as Swin's windows do, last move first: gain and shift are the same for all rows, so they may come before.</summary>
+    private static IEnumerable<Value> Moves(Value value)
+    {
+        for (; IsMove(value); value = value.Inputs[0])
+            yield return value;
+    }
+
+    private static Value Source(Value value) => Moves(value).LastOrDefault()?.Inputs[0] ?? value;
+
+    private static bool IsMove(Value value) => value.Op switch
+    {
+        RollOp => true,
+        ReshapeOp => value.Shape.Last == value.Inputs[0].Shape.Last,
+        PermuteOp permute => permute.Order[permute.Order.Count - 1] == permute.Order.Count - 1,
+        _ => false,
+    };
 
     private static IEnumerable<Value> Summands(Value? shift) => shift switch
     {

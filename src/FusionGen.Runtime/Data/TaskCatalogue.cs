@@ -90,7 +90,7 @@ public static class TaskCatalogue
     public static IReadOnlyList<BenchmarkTask> Compared { get; } = [.. All.Where(task => task.Group != TaskGroup.Hta)];
 
     /// <summary>What published methods set from task to task, over <see cref="Compared"/>.</summary>
-    public static IReadOnlyList<TaskSetting> Settings { get; } = [new("vpt-deep", "prompts.tokens", task => task.Prompts)];
+    public static IReadOnlyList<TaskSetting> Settings { get; } = [new("vpt-deep", "prompts.tokens", task => task.Prompts), new("sa2vp", "operators.sa2vp.rank", Sa2vpRank)];
 
     /// <summary>The tasks of a name: of a benchmark (<c>vtab</c>, <c>fgvc</c>, <c>hta</c>) or one task.</summary>
     /// <exception cref="FusionException">There is none of that name.</exception>
@@ -108,6 +108,21 @@ public static class TaskCatalogue
 
     /// <summary>Whether a task is one of VTAB-1k.</summary>
     public static bool IsVtab(BenchmarkTask task) => task?.Group is TaskGroup.Natural or TaskGroup.Specialized or TaskGroup.Structured;
+
+    /// <summary>Inner dimensions of SA2VP on ViT-B/16: the tables of its README and the exceptions above them (tommy-xq/SA2VP@870a5a7).</summary>
+    private static int Sa2vpRank(BenchmarkTask task) => task.Name switch
+    {
+        "vtab-svhn" or "vtab-dsprites-orientation" or "fgvc-cub" => 16,
+        "fgvc-flowers" => 8,
+        "fgvc-nabirds" or "fgvc-dogs" => 32,
+        _ => task.Group switch
+        {
+            TaskGroup.Natural => 8,
+            TaskGroup.Specialized => 16,
+            TaskGroup.Structured => 32,
+            _ => 64,
+        },
+    };
 
     private static BenchmarkTask Vtab(string name, TaskGroup group, string title, string folder, int classes, int test, int prompts) =>
         new($"vtab-{name}", group, title, folder, classes, Small, Held, test, prompts);

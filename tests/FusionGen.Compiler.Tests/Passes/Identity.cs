@@ -41,6 +41,15 @@ internal static class Identity
         return rewriter.Network;
     }
 
+    /// <summary>A network's logits are those of its backbone at the merged weights.</summary>
+    public static void Holds(Network before, Network backbone, Merging merging)
+    {
+        var leaves = new Leaves();
+        Interpreter? plain = null;
+        plain = new Interpreter(Batch, leaf => leaf.Op is ParameterOp parameter ? leaves.Evaluate(merging.Weights[parameter]) : leaves.Of(leaf, plain!));
+        Close(leaves.Evaluate(before.Logits), plain[backbone.Logits], "logits");
+    }
+
     /// <summary>A pass leaves a network as it is, for a reason.</summary>
     public static void IsBlocked(Pass pass, Network network, string reason)
     {
@@ -73,7 +82,7 @@ internal static class Identity
             return self[value];
         }
 
-        private Array Of(Value leaf, Interpreter interpreter)
+        public Array Of(Value leaf, Interpreter interpreter)
         {
             var name = Name(leaf);
             if (!this.arrays.TryGetValue(name, out var array))

@@ -15,8 +15,8 @@ internal static class TinySpecs
     public static SpecDocument Streams(string attention, string pool = "cls") => Read(
         $"{{ family: vit, image: 12, patch: 4, width: 8, depth: 3, heads: 2, mlp: 12, pool: {pool} }}", $"branch, candidates: [{attention}] }}\n  - {{ at: 0..2, candidates: [add, prefix", "add", "");
 
-    public static SpecDocument Swin(string candidates, string more = "") =>
-        Read("{ family: swin, image: 12, patch: 2, width: 4, depths: [2, 2], heads: [1, 2], mlp: 8, window: 4 }", $"0..3, candidates: [{candidates}", candidates, more);
+    public static SpecDocument Swin(string candidates, string more = "", int image = 12) =>
+        Read($"{{ family: swin, image: {image}, patch: 2, width: 4, depths: [2, 2], heads: [1, 2], mlp: 8, window: 4 }}", $"0..3, candidates: [{candidates}", candidates, more);
 
     /// <summary>The supernet, or the backbone where there is nothing to choose.</summary>
     public static Network Network(SpecDocument spec)
