@@ -47,6 +47,26 @@ internal sealed class ParityTests
         Assert.That(result.Output, Does.Contain("quantities within tolerance").And.Contain("NumPy npz, layout google"));
     }
 
+    /// <summary>VPT's and prompt-fusion discovery's schedules, torch.optim's and VPT's own optimizers, VPT's parameter groups.</summary>
+    [Test]
+    public void Schedules_and_optimizers_are_the_published_ones()
+    {
+        var path = Path.ChangeExtension(CommandLine.Golden("schedules"), ".json");
+        var result = CommandLine.Run("parity", "--reference", path);
+        Assert.That(result.Code, Is.Zero, result.Errors + result.Output);
+        Assert.That(result.Output, Does.Contain("17 quantities within tolerance"));
+        using var project = new TinyProject();
+        foreach (var (from, to, message) in new[] { ("\"base_lr\"", "\"base\"", "'base_lr' is missing"), ("\"sgd_plain\"", "\"lion\"", "'lion' is not known here"), ("{", "[", "is no reference of schedules") })
+        {
+            File.WriteAllText(project.At("x.json"), File.ReadAllText(path).Replace(from, to, StringComparison.Ordinal));
+            result = CommandLine.Run("parity", "--reference", project.At("x.json"));
+            Assert.That((result.Code, result.Errors), Is.EqualTo(((int)ExitCode.Data, result.Errors)));
+            Assert.That(result.Errors, Does.Contain(message));
+        }
+        File.WriteAllText(project.At("x.json"), File.ReadAllText(path).Replace("\"lr\": 2.0", "\"lr\": 3.0", StringComparison.Ordinal));
+        Assert.That(CommandLine.Run("parity", "--reference", project.At("x.json")).Code, Is.EqualTo((int)ExitCode.Data));
+    }
+
     [Test]
     public void Position_embeddings_are_resampled_as_published()
     {

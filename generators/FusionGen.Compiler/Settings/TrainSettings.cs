@@ -34,6 +34,9 @@ public sealed record OptimizerSettings
     /// <summary>Momentum of SGD.</summary>
     public double Momentum { get; init; } = 0.9;
 
+    /// <summary>What the learning rate of biases but the head's is multiplied by, in SGD (VPT's <c>BIAS_MULTIPLIER</c>).</summary>
+    public double BiasMultiplier { get; init; } = 1;
+
     /// <summary>Adam's decay of the first moment.</summary>
     public double Beta1 { get; init; } = 0.9;
 

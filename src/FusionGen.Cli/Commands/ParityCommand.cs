@@ -22,17 +22,18 @@ internal sealed class ParityCommand : ToolCommand
     public ParityCommand()
         : base(
             "parity",
-            "Compares a compiled spec with published code on a reference case: logits, loss and every gradient, every step of a training or of a search, or an operator alone.\n" +
+            "Compares a compiled spec with published code on a reference case: logits, loss and every gradient, every step of a training or of a search, an operator alone, schedules and optimizers.\n" +
             "Every parameter on either side must find its counterpart. Exit code 0 within tolerance, 4 otherwise.",
             "fusiongen parity --reference tests/goldens/pfd_hybrid.safetensors",
             "fusiongen parity --reference tests/goldens/vpt_deep.safetensors --dtype float64",
             "fusiongen parity --reference tests/goldens/ssf.safetensors --engine static",
             "fusiongen parity --reference tests/goldens/vit_npz.safetensors --weights tests/goldens/vit_npz_bigvision.npz",
+            "fusiongen parity --reference tests/goldens/schedules.json",
             "fusiongen parity --spec my.fusion.yaml --policy my.policy.yaml --reference my-case.safetensors --layout timm")
     {
         this.spec = this.Takes(new Option<string>("--spec") { Description = "The spec; 'auto' derives spec and policy from the case.", HelpName = "file", DefaultValueFactory = _ => "auto" });
         this.policy = this.Takes(CommonOptions.Policy());
-        this.reference = this.Takes(new Option<string>("--reference") { Description = "The reference case, a safetensors file.", HelpName = "file", Required = true });
+        this.reference = this.Takes(new Option<string>("--reference") { Description = "The reference case, a safetensors file, or JSON of schedules and optimizers.", HelpName = "file", Required = true });
         this.layout = this.Takes(new Option<string?>("--layout") { Description = "Whose parameter names the case has; by the repository that the case names if not given.", HelpName = string.Join('|', ReferenceLayout.All.Keys) });
         this.layout.AcceptOnlyFromAmong([.. ReferenceLayout.All.Keys]);
         this.dtype = this.Takes(new Option<string>("--dtype") { Description = "Type of our parameters and activations.", HelpName = "float32|float64", DefaultValueFactory = _ => "float32" });
@@ -46,8 +47,7 @@ internal sealed class ParityCommand : ToolCommand
     {
         LibTorch.Require("parity");
         var terminal = invocation.Terminal;
-        using var reference = ReferenceCase.Open(invocation.Get(this.reference));
-        var result = this.Compare(invocation, reference, terminal);
+        var result = this.Compare(invocation, invocation.Get(this.reference), terminal);
 
         var table = Tables.New("quantity", ">largest difference", ">relative to largest", ">allowed", "");
         foreach (var difference in result.Differences)
@@ -62,8 +62,11 @@ internal sealed class ParityCommand : ToolCommand
         return failed == 0 ? ExitCode.Ok : ExitCode.Data;
     }
 
-    private ParityResult Compare(Invocation invocation, ReferenceCase reference, Terminal terminal)
+    private ParityResult Compare(Invocation invocation, string path, Terminal terminal)
     {
+        if (ScheduleParity.Concerns(path))
+            return ScheduleParity.Run(path);
+        using var reference = ReferenceCase.Open(path);
         if (PositionParity.Concerns(reference))
             return PositionParity.Run(reference);
         var (engine, dtype) = (invocation.Get(this.engine) == "static" ? Engine.Static : Engine.Eager, invocation.Get(this.dtype) == "float64" ? ScalarType.Float64 : ScalarType.Float32);

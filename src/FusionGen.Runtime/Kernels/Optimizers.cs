@@ -35,8 +35,7 @@ public static class Optimizers
     /// <param name="rate">Learning rate.</param>
     /// <param name="beta1">Decay of the first mean.</param>
     /// <param name="beta2">Decay of the second mean.</param>
-    /// <param name="decay">Weight decay of weights in <paramref name="decayed"/>.</param>
-    /// <param name="decayed">Ranges of the buffer that decay, in order and apart; the others do not.</param>
+    /// <param name="decay">Weight decay.</param>
     public static void Adam(
         AdamKind kind,
         Span<float> weights,
@@ -47,8 +46,7 @@ public static class Optimizers
         double rate,
         double beta1,
         double beta2,
-        double decay,
-        ReadOnlySpan<Range> decayed)
+        double decay)
     {
         Check.Length(gradients, weights.Length);
         Check.Length(first, weights.Length);
@@ -56,8 +54,12 @@ public static class Optimizers
         var correction1 = 1 - Math.Pow(beta1, step);
         var correction2 = Math.Sqrt(1 - Math.Pow(beta2, step));
         var vpt = kind == AdamKind.VptAdamW;
-        var loop = new AdamLoop
+        Simd.Run(new AdamLoop
         {
+            Weights = weights,
+            Gradients = gradients,
+            First = first,
+            Second = second,
             Beta1 = (float)beta1,
             Beta1Rest = (float)(1 - beta1),
             Beta2 = (float)beta2,
@@ -65,21 +67,10 @@ public static class Optimizers
             RootScale = vpt ? 1 : (float)(1 / correction2),
             Epsilon = (float)(vpt ? VptEpsilon : Epsilon),
             Rate = (float)(-rate / correction1 * (vpt ? correction2 : 1)),
-        };
-        for (var (next, range) = (0, 0); next < weights.Length;)
-        {
-            var part = Part(weights.Length, decayed, next, ref range, out var decays);
-            var factor = decays ? decay : 0;
-            loop.GradientDecay = kind == AdamKind.Adam ? (float)factor : 0;
-            loop.Before = kind == AdamKind.AdamW ? (float)(1 - (rate * factor)) : 1;
-            loop.After = vpt ? (float)(1 - (rate * factor)) : 1;
-            loop.Weights = weights[part];
-            loop.Gradients = gradients[part];
-            loop.First = first[part];
-            loop.Second = second[part];
-            Simd.Run(loop);
-            next = part.End.Value;
-        }
+            GradientDecay = kind == AdamKind.Adam ? (float)decay : 0,
+            Before = kind == AdamKind.AdamW ? (float)(1 - (rate * decay)) : 1,
+            After = vpt ? (float)(1 - (rate * decay)) : 1,
+        });
     }
 
     /// <summary>One step of gradient descent, with momentum (no dampening, not Nesterov's) and decay in the gradient.</summary>
@@ -88,27 +79,12 @@ public static class Optimizers
     /// <param name="momentum">Running sum of the directions, from 0; empty for none.</param>
     /// <param name="rate">Learning rate.</param>
     /// <param name="factor">Of the running sum.</param>
-    /// <param name="decay">Weight decay of weights in <paramref name="decayed"/>.</param>
-    /// <param name="decayed">Ranges of the buffer that decay, in order and apart; the others do not.</param>
-    public static void Sgd(
-        Span<float> weights, ReadOnlySpan<float> gradients, Span<float> momentum, double rate, double factor, double decay, ReadOnlySpan<Range> decayed)
+    /// <param name="decay">Weight decay.</param>
+    public static void Sgd(Span<float> weights, ReadOnlySpan<float> gradients, Span<float> momentum, double rate, double factor, double decay)
     {
         Check.Length(gradients, weights.Length);
         Check.LengthOrEmpty(momentum, weights.Length);
-        for (var (next, range) = (0, 0); next < weights.Length;)
-        {
-            var part = Part(weights.Length, decayed, next, ref range, out var decays);
-            Simd.Run(new SgdLoop
-            {
-                Weights = weights[part],
-                Gradients = gradients[part],
-                Momentum = momentum.IsEmpty ? default : momentum[part],
-                Rate = (float)-rate,
-                Factor = (float)factor,
-                Decay = decays ? (float)decay : 0,
-            });
-            next = part.End.Value;
-        }
+        Simd.Run(new SgdLoop { Weights = weights, Gradients = gradients, Momentum = momentum, Rate = (float)-rate, Factor = (float)factor, Decay = (float)decay });
     }
 
     /// <summary>Scales gradients so that their norm is at most <paramref name="limit"/>, by limit/(norm + 1e-6) where that is below 1.</summary>
@@ -123,18 +99,6 @@ public static class Optimizers
         if (limit > 0 && !(factor >= 1))
             Elementwise.Scale(gradients, (float)factor, gradients);
         return norm;
-    }
-
-    /// <summary>The part of the buffer from <paramref name="next"/> up to where a range starts or ends.</summary>
-    private static Range Part(int length, ReadOnlySpan<Range> decayed, int next, ref int range, out bool decays)
-    {
-        while (range < decayed.Length && decayed[range].End.GetOffset(length) <= next)
-            range++;
-        var (start, end) = range < decayed.Length ? (decayed[range].Start.GetOffset(length), decayed[range].End.GetOffset(length)) : (length, length);
-        if (end > length)
-            throw new ArgumentException($"the range {decayed[range]} leaves a buffer of {length}", nameof(decayed));
-        decays = start <= next && next < end;
-        return next..(decays ? end : start);
     }
 
     private ref struct AdamLoop : ILoop

@@ -50,8 +50,9 @@ internal sealed class ParameterGroup : IDisposable
     /// <summary>All of them as an optimizer sees them.</summary>
     /// <param name="network">Whose they are.</param>
     /// <param name="decays">Whether weight decay applies to the parameter of a name; to all if null.</param>
-    public IReadOnlyList<OptimizedParameter> Parameters(FusionNetwork network, Func<string, bool>? decays = null) =>
-        [.. this.Indices.Select(i => new OptimizedParameter(network.Specs[i].Name, network.Table[i], decays?.Invoke(network.Specs[i].Name) ?? true))];
+    /// <param name="rate">What the learning rate of the parameter of a name is multiplied by; 1 if null.</param>
+    public IReadOnlyList<OptimizedParameter> Parameters(FusionNetwork network, Func<string, bool>? decays = null, Func<string, double>? rate = null) =>
+        [.. this.Indices.Select(i => (network.Specs[i].Name, Value: network.Table[i])).Select(one => new OptimizedParameter(one.Name, one.Value, decays?.Invoke(one.Name) ?? true, rate?.Invoke(one.Name) ?? 1))];
 
     /// <inheritdoc/>
     public void Dispose() => this.Values.Dispose();

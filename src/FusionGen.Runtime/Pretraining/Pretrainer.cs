@@ -226,7 +226,7 @@ public sealed class Pretrainer
         if (!saved.Metadata.TryGetValue("settings", out var settings) || settings != this.Fingerprint())
             throw new FusionException($"{checkpoint}: is of other settings ({settings ?? "none"}, wanted {this.Fingerprint()}); remove it or repeat its command", ExitCode.Data);
         using var guard = no_grad();
-        foreach (var (name, value, _) in this.parameters)
+        foreach (var (name, value, _, _) in this.parameters)
         {
             using var read = saved.Read($"weights.{name}");
             value.copy_(read);

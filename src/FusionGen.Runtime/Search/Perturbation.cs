@@ -94,7 +94,7 @@ internal sealed class Perturbation : EpochRun
 
     private protected override void Load(Checkpoint checkpoint)
     {
-        foreach (var (name, value, _) in this.steps.Optimizer.Parameters)
+        foreach (var (name, value, _, _) in this.steps.Optimizer.Parameters)
             checkpoint.ReadInto(name, value);
         this.steps.Optimizer.Load("optimizer", checkpoint.Read);
         foreach (var layer in this.state.Layers)

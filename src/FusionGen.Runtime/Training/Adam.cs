@@ -19,33 +19,33 @@ internal sealed class Adam : Optimizer
     {
     }
 
-    private protected override void Step(int index, Parameter parameter, Tensor gradient, long step, double decay)
+    private protected override void Step(int index, Parameter parameter, Tensor gradient, long step, double rate, double decay)
     {
         var (kind, beta1, beta2) = (this.Settings.Kind, this.Settings.Beta1, this.Settings.Beta2);
         if (kind == OptimizerKind.Adam && decay != 0)
             gradient = gradient.add(parameter, alpha: decay);
         else if (kind == OptimizerKind.AdamW && decay != 0)
-            parameter.mul_(1 - (this.LearningRate * decay));
+            parameter.mul_(1 - (rate * decay));
         var (first, second) = (this.BufferOf(0)[index], this.BufferOf(1)[index]);
         first.mul_(beta1).add_(gradient, alpha: 1 - beta1);
         second.mul_(beta2).addcmul_(gradient, gradient, value: 1 - beta2);
         var correction1 = 1 - Math.Pow(beta1, step);
         var correction2 = Math.Sqrt(1 - Math.Pow(beta2, step));
-        var rate = this.LearningRate / correction1;
+        var scale = rate / correction1;
         var denominator = second.sqrt();
         if (kind == OptimizerKind.VptAdamW)
         {
-            parameter.addcdiv_(first, denominator.add_(VptEpsilon), value: -rate * correction2);
+            parameter.addcdiv_(first, denominator.add_(VptEpsilon), value: -scale * correction2);
             if (decay != 0)
-                parameter.mul_(1 - (this.LearningRate * decay));
+                parameter.mul_(1 - (rate * decay));
         }
         else
         {
-            parameter.addcdiv_(first, denominator.div_(correction2).add_(Epsilon), value: -rate);
+            parameter.addcdiv_(first, denominator.div_(correction2).add_(Epsilon), value: -scale);
         }
     }
 
-    private protected override void Step(Span<float> weights, ReadOnlySpan<float> gradients, long step, ReadOnlySpan<Range> decayed) => Optimizers.Adam(
+    private protected override void Step(Span<float> weights, ReadOnlySpan<float> gradients, Range at, long step, double rate, double decay) => Optimizers.Adam(
         this.Settings.Kind switch { OptimizerKind.AdamW => AdamKind.AdamW, OptimizerKind.Adam => AdamKind.Adam, _ => AdamKind.VptAdamW },
-        weights, gradients, this.BufferOf(0).Span, this.BufferOf(1).Span, step, this.LearningRate, this.Settings.Beta1, this.Settings.Beta2, this.Settings.WeightDecay, decayed);
+        weights, gradients, this.BufferOf(0).Span[at], this.BufferOf(1).Span[at], step, rate, this.Settings.Beta1, this.Settings.Beta2, decay);
 }

@@ -82,9 +82,9 @@ public static class LinearProbe
                 for (var run = 0; run < Decays.Length; run++)
                 {
                     var part = (run * classes * width)..((run + 1) * classes * width);
-                    Optimizers.Sgd(weight.AsSpan(part), weightGradient.AsSpan(part), weightMomentum.AsSpan(part), now, Momentum, Decays[run], [Range.All]);
+                    Optimizers.Sgd(weight.AsSpan(part), weightGradient.AsSpan(part), weightMomentum.AsSpan(part), now, Momentum, Decays[run]);
                 }
-                Optimizers.Sgd(bias, biasGradient, biasMomentum, now, Momentum, 0, default);
+                Optimizers.Sgd(bias, biasGradient, biasMomentum, now, Momentum, 0);
             }
         }
         return [.. Decays.Select((decay, run) => new Head(rate, decay, weight[(run * classes * width)..((run + 1) * classes * width)], bias[(run * classes)..((run + 1) * classes)]))];

@@ -10,7 +10,8 @@ namespace FusionGen.Training;
 /// <param name="Name">Its name in the network.</param>
 /// <param name="Value">The parameter.</param>
 /// <param name="Decays">Whether weight decay applies to it.</param>
-public sealed record OptimizedParameter(string Name, Parameter Value, bool Decays = true);
+/// <param name="Rate">What its learning rate is multiplied by.</param>
+public sealed record OptimizedParameter(string Name, Parameter Value, bool Decays = true, double Rate = 1);
 
 /// <summary>
 /// Moves parameters along gradients that the caller computed. Ours rather than the library's: its state is named, saved and loaded
@@ -20,7 +21,7 @@ public sealed record OptimizedParameter(string Name, Parameter Value, bool Decay
 public abstract class Optimizer : IDisposable
 {
     private readonly long[] steps;
-    private readonly Range[] decayed;
+    private readonly Section[] sections;
     private readonly (string Kind, Buffer Buffer)[] buffers;
 
     private protected Optimizer(IReadOnlyList<OptimizedParameter> parameters, OptimizerSettings settings, params ReadOnlySpan<string> kinds)
@@ -29,7 +30,7 @@ public abstract class Optimizer : IDisposable
         this.Settings = settings;
         this.LearningRate = settings.LearningRate;
         this.steps = new long[parameters.Count];
-        this.decayed = Ranges(parameters);
+        this.sections = Sections(parameters);
         this.buffers = [.. kinds.ToArray().Select(kind => (kind, new Buffer(parameters)))];
     }
 
@@ -66,6 +67,14 @@ public abstract class Optimizer : IDisposable
         };
     }
 
+    /// <summary>What the learning rate of a parameter is multiplied by: VPT's SGD has a factor for biases but the head's (<c>make_optimizer</c>).</summary>
+    public static double Rate(OptimizerSettings settings, string name)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentNullException.ThrowIfNull(name);
+        return AsPublished(settings).Kind == OptimizerKind.Sgd && name != "head.bias" && name.EndsWith("bias", StringComparison.Ordinal) ? settings.BiasMultiplier : 1;
+    }
+
     /// <summary>What VPT's code makes of its AdamW when it sets up a training: without decay it is SGD, and decay is always 0.01.</summary>
     public static OptimizerSettings AsPublished(OptimizerSettings settings)
     {
@@ -86,8 +95,9 @@ public abstract class Optimizer : IDisposable
         using var scope = NewDisposeScope();
         for (var i = 0; i < gradients.Count; i++)
         {
+            var (_, value, decays, rate) = this.Parameters[i];
             if (gradients[i] is { } gradient)
-                this.Step(i, this.Parameters[i].Value, gradient, ++this.steps[i], this.Parameters[i].Decays ? this.Settings.WeightDecay : 0);
+                this.Step(i, value, gradient, ++this.steps[i], this.LearningRate * rate, decays ? this.Settings.WeightDecay : 0);
         }
     }
 
@@ -98,21 +108,25 @@ public abstract class Optimizer : IDisposable
     {
         foreach (ref var count in this.steps.AsSpan())
             count++;
-        if (this.steps.Length > 0)
-            this.Step(weights, gradients, this.steps[0], this.decayed);
+        foreach (var (at, decays, rate) in this.sections)
+            this.Step(weights[at], gradients[at], at, this.steps[0], this.LearningRate * rate, decays ? this.Settings.WeightDecay : 0);
     }
 
     /// <summary>Where <see cref="VirtualStep(int, Tensor)"/> would take all parameters that lie one after another, in float32.</summary>
     /// <param name="weights">The values of <see cref="Parameters"/>, in order; on return, where they would go.</param>
     /// <param name="gradients">Their gradients; on return they may hold anything.</param>
-    internal void VirtualStep(Span<float> weights, Span<float> gradients) => this.VirtualStep(weights, gradients, this.decayed);
+    internal void VirtualStep(Span<float> weights, Span<float> gradients)
+    {
+        foreach (var (at, decays, rate) in this.sections)
+            this.VirtualStep(weights[at], gradients[at], at, this.LearningRate * rate, decays ? this.Settings.WeightDecay : 0);
+    }
 
     /// <summary>
     /// Where one step of descent at <see cref="LearningRate"/> would take parameter <paramref name="index"/>, differentiable in the gradient;
     /// what an unrolled search step evaluates (METHOD: w′). For SGD with momentum and decay, as DARTS; for the Adam family
     /// plain descent, as the released code of prompt-fusion discovery.
     /// </summary>
-    public virtual Tensor VirtualStep(int index, Tensor gradient) => this.Parameters[index].Value - (gradient * this.LearningRate);
+    public virtual Tensor VirtualStep(int index, Tensor gradient) => this.Parameters[index].Value - (gradient * (this.LearningRate * this.Parameters[index].Rate));
 
     /// <summary>Hands gradients to who wants to see them, by the parameters' names.</summary>
     internal void Show(string kind, IReadOnlyList<Tensor?> gradients, Action<string, Tensor> trace)
@@ -127,7 +141,7 @@ public abstract class Optimizer : IDisposable
     /// <summary>The same of gradients that lie one after another.</summary>
     internal void Show(string kind, ReadOnlySpan<float> gradients, Action<string, Tensor> trace)
     {
-        foreach (var (name, value, _) in this.Parameters)
+        foreach (var (name, value, _, _) in this.Parameters)
         {
             using var gradient = tensor(gradients[..(int)value.numel()].ToArray(), value.shape);
             trace($"{kind}.{name}", gradient);
@@ -181,14 +195,13 @@ public abstract class Optimizer : IDisposable
     private protected Buffer BufferOf(int kind) => this.buffers[kind].Buffer;
 
     /// <summary>The step of one parameter; runs without gradients, in a scope of its own.</summary>
-    private protected abstract void Step(int index, Parameter parameter, Tensor gradient, long step, double decay);
+    private protected abstract void Step(int index, Parameter parameter, Tensor gradient, long step, double rate, double decay);
 
-    /// <inheritdoc cref="VirtualStep(Span{float}, Span{float})"/>
-    private protected virtual void VirtualStep(Span<float> weights, Span<float> gradients, ReadOnlySpan<Range> decayed) =>
-        Optimizers.Sgd(weights, gradients, default, this.LearningRate, 0, 0, default);
+    /// <summary>Where one step of descent would take parameters that share rate and decay.</summary>
+    private protected virtual void VirtualStep(Span<float> weights, Span<float> gradients, Range at, double rate, double decay) => Optimizers.Sgd(weights, gradients, default, rate, 0, 0);
 
-    /// <summary>The step of all parameters, one after another.</summary>
-    private protected abstract void Step(Span<float> weights, ReadOnlySpan<float> gradients, long step, ReadOnlySpan<Range> decayed);
+    /// <summary>The step of parameters that share rate and decay, one after another; <paramref name="at"/> says where in the buffers.</summary>
+    private protected abstract void Step(Span<float> weights, ReadOnlySpan<float> gradients, Range at, long step, double rate, double decay);
 
     /// <summary>Frees the state.</summary>
     protected virtual void Dispose(bool disposing)
@@ -199,22 +212,24 @@ public abstract class Optimizer : IDisposable
             buffer.Dispose();
     }
 
-    /// <summary>Where the parameters that decay lie when all lie one after another.</summary>
-    private static Range[] Ranges(IReadOnlyList<OptimizedParameter> parameters)
+    /// <summary>Neighbours that share rate and decay, when all parameters lie one after another.</summary>
+    private static Section[] Sections(IReadOnlyList<OptimizedParameter> parameters)
     {
-        var ranges = new List<Range>();
+        var sections = new List<Section>();
         var at = 0;
-        foreach (var (_, value, decays) in parameters)
+        foreach (var (_, value, decays, rate) in parameters)
         {
             var end = at + (int)value.numel();
-            if (decays && ranges.Count > 0 && ranges[^1].End.Value == at)
-                ranges[^1] = ranges[^1].Start..end;
-            else if (decays)
-                ranges.Add(at..end);
+            if (sections.Count > 0 && sections[^1] is var last && last.Decays == decays && last.Rate == rate)
+                sections[^1] = last with { At = last.At.Start..end };
+            else
+                sections.Add(new Section(at..end, decays, rate));
             at = end;
         }
-        return [.. ranges];
+        return [.. sections];
     }
+
+    private readonly record struct Section(Range At, bool Decays, double Rate);
 
     /// <summary>A number per number of the parameters, zero at first: one tensor, and a view of it per parameter. No scope disposes them.</summary>
     private protected sealed class Buffer : IDisposable

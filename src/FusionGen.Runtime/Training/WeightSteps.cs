@@ -26,7 +26,7 @@ public abstract class WeightSteps : ParameterSteps
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(settings);
-        var optimizer = Optimizer.Create(Optimizer.AsPublished(settings), network.Weights.Parameters(network, decays));
+        var optimizer = Optimizer.Create(Optimizer.AsPublished(settings), network.Weights.Parameters(network, decays, name => Optimizer.Rate(settings, name)));
         return network.Training is { } engine ? new StaticWeightSteps(network, engine, optimizer, clip) : new EagerWeightSteps(network, optimizer, clip);
     }
 

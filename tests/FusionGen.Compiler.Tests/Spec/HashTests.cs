@@ -72,7 +72,7 @@ internal sealed class HashTests
         var same = Unchanged(nothing, full.Document!, "").ToList();
         // Those of hierarchical families, and momentum and decay of optimizers, are set in other samples.
         Assert.That(same, Is.SubsetOf(new[] { "Backbone.Family", "Backbone.Depths", "Backbone.StageHeads", "Backbone.Window", "Backbone.Depth", "Backbone.Width", "Backbone.Heads", "Backbone.Mlp",
-            "Search.Optimizer.Momentum", "Search.Architecture.WeightDecay", "Search.Architecture.Beta1", "Search.Architecture.Beta2", "Search.Architecture.LearningRate",
+            "Search.Optimizer.Momentum", "Search.Optimizer.BiasMultiplier", "Search.Architecture.BiasMultiplier", "Train.Optimizer.BiasMultiplier", "Search.Architecture.WeightDecay", "Search.Architecture.Beta1", "Search.Architecture.Beta2", "Search.Architecture.LearningRate",
             "Train.Optimizer.WeightDecay", "Train.Optimizer.Momentum", "Train.Optimizer.Beta1", "Train.Optimizer.Beta2" }));
     }
 

@@ -36,7 +36,7 @@ internal static class Samples
           clip: 1
           every: validation-batch
           optimizer: { kind: adamw, lr: 1e-3, weight-decay: 0.01, betas: [0.9, 0.99] }
-          architecture: { kind: sgd, momentum: 0.5 }
+          architecture: { kind: sgd, momentum: 0.5, bias-multiplier: 2 }
           split: 0.2
           discretise: perturbation
           perturb: { layers: 2, epochs: 3 }

@@ -29,7 +29,7 @@ internal sealed class SpecReaderTests
                 Order = SearchOrder.SecondFd, Relaxation = Relaxation.Gdas, Epochs = 90, Warmup = 10, Stop = 3, Batch = 32, Every = ArchitectureEvery.ValidationBatch, Split = 0.2,
                 TemperatureFrom = 5, TemperatureTo = 0.001, Discretise = Discretisation.Perturbation, PerturbLayers = 2, PerturbEpochs = 3, AlarmShare = 0.8, AlarmEntropy = 0.2,
                 Optimizer = new() { Beta2 = 0.99 },
-                Architecture = new() { Kind = OptimizerKind.Sgd, Momentum = 0.5, LearningRate = 0.05, WeightDecay = 0 },
+                Architecture = new() { Kind = OptimizerKind.Sgd, Momentum = 0.5, BiasMultiplier = 2, LearningRate = 0.05, WeightDecay = 0 },
             }));
             Assert.That(spec.Train, Is.EqualTo(new TrainSettings { Clip = 2.5, Preprocessing = "vpt-vtab", Normalization = "half", Optimizer = new() { Kind = OptimizerKind.Sgd, LearningRate = 0.1 } }));
             Assert.That(spec.Budget, Is.EqualTo(new BudgetSpec { Tuned = 0.0075, Memory = 4L << 30 }));

@@ -17,6 +17,8 @@ internal sealed class SpecSchema
         Number<OptimizerSettings>("lr", "Peak learning rate.", 0, 1000, o => o.LearningRate, (o, v) => o with { LearningRate = v }),
         Number<OptimizerSettings>("weight-decay", "Weight decay.", 0, 1000, o => o.WeightDecay, (o, v) => o with { WeightDecay = v }),
         Number<OptimizerSettings>("momentum", "Momentum of sgd.", 0, 0.999999, o => o.Momentum, (o, v) => o with { Momentum = v }),
+        new Key<OptimizerSettings, double>("bias-multiplier", "What the learning rate of biases but the head's is multiplied by, in sgd.", new NumberSchema(false, 0, 1000),
+            o => o.BiasMultiplier, (o, v) => o with { BiasMultiplier = v }, present: o => o.BiasMultiplier != 1),
         new Key<OptimizerSettings, EquatableArray<double>>("betas", "Decay of the first and second moment of adam and adamw.",
             new ListSchema<double>("a list of two numbers", new NumberSchema(false, 0, 0.999999999), 0.9, 2, 2),
             o => EquatableArray.Of(o.Beta1, o.Beta2), (o, v) => v.Count == 2 ? o with { Beta1 = v[0], Beta2 = v[1] } : o),
@@ -163,9 +165,12 @@ internal sealed class SpecSchema
 
     private static void CheckOptimizer(YamlMap map, OptimizerSettings spec, ProblemList problems)
     {
-        var idle = spec.Kind == OptimizerKind.Sgd ? "betas" : "momentum";
-        if (map.Value(idle) is { } value)
+        foreach (var idle in spec.Kind == OptimizerKind.Sgd ? ["betas"] : new[] { "momentum", "bias-multiplier" })
+        {
+            if (map.Value(idle) is not { } value)
+                continue;
             problems.Add(ProblemCatalogue.Conflict.At(SpecPositions.Key(value.Path), idle, $"the optimizer is {(spec.Kind == OptimizerKind.VptAdamW ? "vpt-adamw" : spec.Kind.ToString().ToLowerInvariant())}"));
+        }
     }
 
     private static void CheckSearch(YamlMap map, SearchSettings settings, ProblemList problems)
