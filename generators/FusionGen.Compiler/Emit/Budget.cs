@@ -1,4 +1,5 @@
 using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec;
 
@@ -26,6 +27,15 @@ internal static class Budget
                 "budget.memory", Bytes(bytes), Bytes(spec.Budget.Memory), $"A batch of {Text.Invariant(networks.Batch)} takes {Bytes(peak)} even where cheap values are computed again, beside {Bytes(networks.ParameterBytes)} of parameters; lower the batch.");
         }
     }
+
+    /// <summary>
+    /// Bytes that training may spend on what is the same of an image in every epoch (METHOD §6.1, S6): what a step leaves of the budget, null for no limit; 0 where images never
+    /// come twice.
+    /// </summary>
+    public static long? KeepBytes(SpecDocument spec, Networks networks, Network network) =>
+        FrozenPrefix.Blocked(spec.Train.Preprocessing) is not null ? 0
+        : spec.Budget.Memory == 0 ? null
+        : Math.Max(0, spec.Budget.Memory - networks.ParameterBytes - networks.Plan(network, isTraining: true).PeakBytes(networks.Batch, networks.PassesOf(network)));
 
     private static Problem? Found(SpecDocument spec, Networks networks, Network model)
     {

@@ -112,6 +112,8 @@ internal static class PlanCode
             code.Line($"    Losses = [{string.Join(", ", network.Losses.Select(Names.Literal))}],");
         code.Line($"    Macs = {Text.Invariant(network.Macs)},");
         code.Line($"    ActivationBytesPerImage = {Text.Invariant(network.ActivationBytes)},");
+        if (Budget.KeepBytes(spec, networks, network) is var keep and not 0)
+            code.Line($"    KeepBytes = {(keep is { } bytes ? Text.Invariant(bytes) : "null")},");
         code.Line("    Search = Search,");
         code.Line("    Train = Train,");
         code.Line($"    Data = {Names.Literal(spec.Data)},");

@@ -10,6 +10,7 @@ internal sealed class StaticCode
     private readonly Network network;
     private readonly Differentiation? differentiation;
     private readonly bool isSupernet;
+    private readonly FrozenPrefix? frozen;
     private readonly Dictionary<string, int> parameterIndex = new(StringComparer.Ordinal);
     private readonly CodeWriter body = new();
     private Slots slots = new();
@@ -20,6 +21,7 @@ internal sealed class StaticCode
         this.differentiation = differentiation;
         this.isSupernet = isSupernet;
         this.plan = plan;
+        this.frozen = plan.Layout.Frozen();
         for (var i = 0; i < network.Parameters.Count; i++)
             this.parameterIndex.Add(network.Parameters[i].Name, i);
     }
@@ -49,6 +51,12 @@ internal sealed class StaticCode
                 this.WriteReads(code);
             if (this.IsStaged)
                 this.WriteEntries(code);
+            if (this.frozen is { } frozen)
+            {
+                code.Line();
+                code.Line("/// <inheritdoc/>");
+                code.Line($"public override StaticEntry? Frozen {{ get; }} = new(-1, {N(frozen.Call)}, [{string.Join(", ", frozen.Live.Select(place => $"new StaticPlace(StaticArena.Sample, {N(place.Offset)}, {N(place.Elements)})"))}]);");
+            }
             this.WriteStage(code, Stage.Shared, "What depends on parameters only.");
             this.WriteStage(code, Stage.Forward, "From images to logits.");
             this.WriteStage(code, Stage.Backward, "From the logits' gradient to sums over images.");
@@ -166,9 +174,14 @@ internal sealed class StaticCode
             for (var i = 0; i < calls.Count; i++)
             {
                 var (method, scope, numbers) = calls[i];
+                var isFrozen = stage == Stage.Forward && i < this.frozen?.Call;
                 if (isStaged)
                     code.Line($"if (from <= {N(i)} && {N(i)} < to)");
-                code.Line((isStaged ? "    " : "") + (method.Varying.Count == 0 ? $"{method.Name}(f);" : $"{method.Name}(f, [{string.Join(", ", method.Varying.Select(slot => N(numbers[slot])))}]);  // {scope}"));
+                else if (isFrozen)
+                    code.Line("if (from == 0)");
+                else if (stage == Stage.Forward && i == this.frozen?.Call)
+                    code.Line($"if (to == {N(i)})\n    return;");
+                code.Line((isStaged || isFrozen ? "    " : "") + (method.Varying.Count == 0 ? $"{method.Name}(f);" : $"{method.Name}(f, [{string.Join(", ", method.Varying.Select(slot => N(numbers[slot])))}]);  // {scope}"));
             }
         }
         foreach (var method in methods.Values)

@@ -32,8 +32,7 @@ public sealed class FoldIntoNorm(bool evenIfRead) : Pass
             _ => (null, null),
         };
         var shifts = Summands(shift).ToArray();
-        var isMoved = norm != value.Inputs[0];
-        if (gain is { Shape.Rank: > 1 } || (isMoved && shift is { Shape.Rank: > 1 }) || shift is { Shape.IsPerSample: true } || (gain is null && shifts.All(summand => summand.Shape.Rank > 1)))
+        if (gain is { Shape.Rank: > 1 } || shift is { Shape.IsPerSample: true } || (gain is null && shifts.All(summand => summand.Shape.Rank > 1)))
             return null;
         if (!evenIfRead && !Moves(value.Inputs[0]).Append(norm).All(rewriter.IsReadOnce))
             return rewriter.Refuse(this, "other candidates of the layer read the normalised tokens too");

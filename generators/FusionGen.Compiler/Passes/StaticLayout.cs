@@ -82,6 +82,7 @@ public sealed class StaticLayout
     private readonly List<StaticCall> calls = [];
     private readonly List<StaticBlock> planned = [];
     private readonly List<StaticBlock> samples;
+    private readonly List<StaticBuffer> buffers;
     // For every section what stands for the blocks of the section that is planned in its place, by their numbers.
     private readonly StaticBlock?[][] own;
 
@@ -92,7 +93,8 @@ public sealed class StaticLayout
         this.isShort = plan.Network.IsShort;
         this.own = new StaticBlock?[this.isShort ? this.sections.All.Count : 0][];
         this.Split();
-        this.Group(this.Lifetimes(results));
+        this.buffers = this.Lifetimes(results);
+        this.Group(this.buffers);
         this.Unroll();
         if (this.isShort)
             this.Bind();
@@ -130,6 +132,21 @@ public sealed class StaticLayout
         }
     }
 
+    /// <summary>What a training step need not compute again; null where its first call is tuned already.</summary>
+    public FrozenPrefix? Frozen()
+    {
+        var forward = this.calls.FindAll(call => call.Run.Stage == Stage.Forward);
+        var call = forward.FindIndex(call => call.Run.Instructions.Exists(instruction => FrozenPrefix.Ends(instruction.Value)));
+        if (!this.plan.IsTraining || call <= 0)
+            return null;
+        var prefix = forward.GetRange(0, call);
+        var before = this.calls.FindAll(other => other.Run.Stage < Stage.Forward).Concat(prefix).Sum(other => other.Run.Instructions.Count);
+        return new FrozenPrefix(
+            call,
+            [.. this.Live(before).SelectMany(block => this.buffers.Where(buffer => buffer.Block == this.planned[block.Index]).Select(buffer => (block.Offset + buffer.Offset, buffer.Elements)))],
+            prefix.Sum(other => other.Run.Instructions.Sum(instruction => instruction.Value.Macs)));
+    }
+
     /// <summary>Blocks of images that are written before an instruction and read by it or later.</summary>
     private List<StaticBlock> Live(int instruction) => this.samples.FindAll(block => block.First < instruction && block.Last >= instruction);
 
@@ -163,7 +180,7 @@ public sealed class StaticLayout
     /// <summary>Runs of the planned instructions, stage after stage.</summary>
     private void Split()
     {
-        var last = this.plan.Network.Logits.Id;
+        var (last, isTuned) = (this.plan.Network.Logits.Id, false);
         for (var stage = Stage.Shared; stage <= Stage.Finish; stage++)
         {
             StaticRun? run = null;
@@ -172,7 +189,10 @@ public sealed class StaticLayout
                 if (StageOf(instruction, last) != stage)
                     continue;
                 var scope = instruction.Value.Scope;
-                if (run is null || (!ReferenceEquals(run.Scope, scope) && run.Scope != scope))
+                // Where a scope begins to be tuned, a training step may start.
+                var begins = this.plan.IsTraining && stage == Stage.Forward && !isTuned && FrozenPrefix.Ends(instruction.Value);
+                isTuned |= begins;
+                if (run is null || begins || (!ReferenceEquals(run.Scope, scope) && run.Scope != scope))
                     this.runs.Add(run = new StaticRun(stage, scope, this.sections.IsChain ? this.sections.Find(scope) : null));
                 run.Instructions.Add(instruction);
             }

@@ -120,6 +120,7 @@ public sealed class StaticPlan
     private StaticPlan(Network network, IReadOnlyList<Value> values, IReadOnlyList<Value> results, IReadOnlyDictionary<Value, Value>? gradients = null)
     {
         this.Network = network;
+        this.IsTraining = gradients is not null;
         this.Values = InOrder(network.Sections, values);
         this.Idle = IdleBranches.Of(network.Sections, this.Values, results, gradients);
         var count = values[values.Count - 1].Id + 1;
@@ -144,6 +145,9 @@ public sealed class StaticPlan
 
     /// <summary>The network whose values it computes.</summary>
     public Network Network { get; }
+
+    /// <summary>Whether it is a training step's, with gradients.</summary>
+    public bool IsTraining { get; }
 
     /// <summary>What is computed, in topological order.</summary>
     public IReadOnlyList<Value> Values { get; }

@@ -48,6 +48,12 @@ public sealed record NetworkPlan
     /// <summary>Bytes a training step keeps for the backward pass, per image.</summary>
     public required long ActivationBytesPerImage { get; init; }
 
+    /// <summary>
+    /// Bytes that training may spend on what it computes of an image before anything tuned, to use it again in every epoch: what is left of the spec's budget, null for no limit
+    /// of the spec's; 0 where the spec's preprocessing makes other images of a picture each time.
+    /// </summary>
+    public long? KeepBytes { get; init; } = 0;
+
     /// <summary>How the spec says to search.</summary>
     public required SearchSettings Search { get; init; }
 

@@ -50,6 +50,9 @@ internal sealed class StaticEngine : IDisposable
     /// <summary>How many threads take slices.</summary>
     public int Workers { get; }
 
+    /// <summary>What steps keep of images; null where they compute everything. It holds for one set of frozen weights.</summary>
+    public FrozenImages? Frozen { get; private set; }
+
     /// <summary>How often what depends on parameters only was computed.</summary>
     public int SharedRuns { get; private set; }
 
@@ -61,6 +64,9 @@ internal sealed class StaticEngine : IDisposable
 
     /// <summary>A pass at the network's own parameters.</summary>
     public StaticPass NewPass() => new(this, this.network);
+
+    /// <summary>From now on steps keep what they compute of images before anything tuned, where there is such a thing; 0 bytes keep nothing.</summary>
+    public void KeepFrozen(long bytes) => this.Frozen = bytes > 0 && this.Program.Frozen is { } entry ? new FrozenImages(this.Program, entry, bytes) : null;
 
     /// <summary>Runs a pass, or two at once, slice by slice of either; each has its results when this returns.</summary>
     public void Run(StaticPass pass, StaticPass? other = null)
@@ -215,6 +221,8 @@ internal sealed class StaticEngine : IDisposable
         var frame = new StaticFrame(first, count, pass.Operands, half.Shared, half.Partial(at), sample, scratch, pass.Images(first, count), seed);
         if (pass.Snapshot is { } snapshot)
             snapshot.Run(this.Program, frame, at);
+        else if (this.Frozen is { } frozen)
+            frozen.Run(frame);
         else
             this.Program.RunForward(frame, 0, int.MaxValue);
         var logits = pass.LogitsOf(first, count);

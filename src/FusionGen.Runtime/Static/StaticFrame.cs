@@ -50,6 +50,13 @@ public readonly ref struct StaticFrame
     /// <summary>Memory that nothing outlives a call in.</summary>
     public Span<float> Scratch { get; }
 
+    /// <summary>One of the images alone, in the same memory, without its gradient.</summary>
+    internal StaticFrame Image(int index)
+    {
+        var length = this.Images.Length / this.B;
+        return new StaticFrame(this.First + index, 1, this.operands, this.shared, this.partial, this.sample, this.Scratch, this.Images.Slice(index * length, length), default);
+    }
+
     /// <summary>A place that is per image: offset and length of one image's share.</summary>
     public Span<float> Sample(int offset, int length) => this.sample.Slice(offset * this.B, length * this.B);
 

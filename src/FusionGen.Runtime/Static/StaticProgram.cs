@@ -35,8 +35,8 @@ public sealed record StaticGradient(int Parameter, int Layer, bool IsLog, Static
     public static StaticGradient OfMixture(int layer, bool isLog, StaticPlace place) => new(-1, layer, isLog, place);
 }
 
-/// <summary>A place in a forward pass before which nothing depends on a layer's mixture.</summary>
-/// <param name="Layer">The layer.</param>
+/// <summary>A place in a forward pass before which nothing depends on a layer's mixture, or on anything tuned.</summary>
+/// <param name="Layer">The layer; -1 for anything tuned.</param>
 /// <param name="Call">The first call that may.</param>
 /// <param name="Live">What the calls from there on read of what those before left of images.</param>
 public sealed record StaticEntry(int Layer, int Call, IReadOnlyList<StaticPlace> Live);
@@ -90,6 +90,9 @@ public abstract class StaticProgram
     /// <summary>Where a forward pass may start, layer by layer; none where it may not.</summary>
     public virtual IReadOnlyList<StaticEntry> Entries => [];
 
+    /// <summary>Where a training step may start with what depends on an image and on frozen weights alone; null where nothing does.</summary>
+    public virtual StaticEntry? Frozen => null;
+
     /// <summary>Whether there is a gradient of a parameter.</summary>
     public bool Differentiates(int parameter) => this.Gradients.Any(gradient => gradient.Parameter == parameter);
 
@@ -110,8 +113,8 @@ public abstract class StaticProgram
 
     /// <summary>From images to logits.</summary>
     /// <param name="f">Memory.</param>
-    /// <param name="from">The first call, one of <see cref="Entries"/>, or 0.</param>
-    /// <param name="to">The call before which to stop, one of <see cref="Entries"/>, or the largest number.</param>
+    /// <param name="from">The first call, one of <see cref="Entries"/> or <see cref="Frozen"/>, or 0.</param>
+    /// <param name="to">The call before which to stop, one of <see cref="Entries"/> or <see cref="Frozen"/>, or the largest number.</param>
     protected internal abstract void RunForward(in StaticFrame f, int from, int to);
 
     /// <summary>From the logits' gradient to sums over images.</summary>

@@ -13,6 +13,9 @@ namespace FusionGen.Training;
 /// </summary>
 public abstract class EpochRun : IDisposable
 {
+    /// <summary>Of the machine's memory, the part that images may take which a budget does not limit.</summary>
+    private const int ShareOfMemory = 4;
+
     private readonly string phase;
     private readonly IBatches? validation;
     private readonly int epochs;
@@ -91,12 +94,22 @@ public abstract class EpochRun : IDisposable
         this.Resume();
         this.watch.Restart();
         this.imagesSeen = 0;
-        while (!this.IsOver)
+        // The network's frozen weights stay as they are for as long as the run lasts.
+        var engine = this.Network.Training;
+        engine?.KeepFrozen(this.Network.Plan.KeepBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / ShareOfMemory);
+        try
         {
-            this.RunEpoch(cancellation);
-            this.Save();
-            if (this.Context.Folder is { } folder)
-                this.Report(folder);
+            while (!this.IsOver)
+            {
+                this.RunEpoch(cancellation);
+                this.Save();
+                if (this.Context.Folder is { } folder)
+                    this.Report(folder);
+            }
+        }
+        finally
+        {
+            engine?.KeepFrozen(0);
         }
     }
 
