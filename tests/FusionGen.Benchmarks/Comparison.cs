@@ -45,6 +45,7 @@ internal static class Comparison
     public const double Tolerance = 1e-3;
 
     private const double HopelesslySlow = 1.25;
+    private const int Rest = 25;
     private const double LongStep = 3;
 
     /// <summary>Measures a piece of work.</summary>
@@ -119,7 +120,7 @@ internal static class Comparison
         var steps = new List<(Step Ours, Step Theirs)>();
         var watch = Stopwatch.StartNew();
         while (steps.Count < pairs || watch.Elapsed < budget)
-            steps.Add((ours.Step(), theirs.Step(workload.TheirOrder)));
+            steps.Add((Rested(ours, ""), Rested(theirs, workload.TheirOrder)));
         return new Row(
             workload,
             rival,
@@ -130,6 +131,13 @@ internal static class Comparison
             Median(steps.Select(pair => pair.Theirs.Work / pair.Ours.Work)),
             differences,
             trials);
+    }
+
+    /// <summary>A step after a rest: threads of OpenMP that wait for work take the other side's processors for some milliseconds.</summary>
+    private static Step Rested(Contender contender, string order)
+    {
+        Thread.Sleep(Rest);
+        return contender.Step(order);
     }
 
     /// <summary>

@@ -23,6 +23,7 @@ internal sealed class Contender : IDisposable
         {
             var hello = this.Answer();
             (this.Torch, this.Threads, this.Resident) = (hello.GetProperty("torch").GetString()!, hello.GetProperty("threads").GetInt32(), hello.GetProperty("resident").GetInt64());
+            this.Planned = hello.TryGetProperty("planned", out var planned) ? planned.GetInt64() : 0;
         }
         catch
         {
@@ -39,6 +40,9 @@ internal sealed class Contender : IDisposable
 
     /// <summary>Bytes resident before the first step.</summary>
     public long Resident { get; }
+
+    /// <summary>Bytes that a step was planned to take beside parameters and images; 0 where nobody planned.</summary>
+    public long Planned { get; }
 
     /// <summary>FusionGen as it runs by default: this program once more.</summary>
     /// <param name="workload">What to run.</param>

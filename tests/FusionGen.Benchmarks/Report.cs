@@ -43,9 +43,9 @@ internal sealed record Report(string Machine, string Torch, double Load)
         this.PrintGenerator(console);
         foreach (var curve in this.Growth)
         {
-            console.WriteLine(Text($"{curve.Axis}: seconds grow with exponent {curve.SecondsExponent:0.00}, bytes with {curve.BytesExponent:0.00}; largest over smallest {curve.SecondsSpread:0.00} and {curve.BytesSpread:0.00}"));
+            console.WriteLine(Text($"{curve.Axis}: seconds grow with exponent {curve.SecondsExponent:0.00}, bytes with {curve.BytesExponent:0.00}; largest over smallest {curve.SecondsSpread:0.00} and {curve.BytesSpread:0.00}; {curve.BytesPerPlanned:0.00} bytes came for each that was planned to"));
             foreach (var point in curve.Points)
-                console.WriteLine(Text($"  {point.Value,3}: {point.Seconds * 1000:0} ms, {Mebibytes(point.Bytes)} MiB"));
+                console.WriteLine(Text($"  {point.Value,3}: {point.Seconds * 1000:0} ms, {Mebibytes(point.Bytes)} MiB, {Mebibytes(point.Planned)} of them planned"));
         }
         this.PrintTasks(console);
         foreach (var memory in this.Memory)

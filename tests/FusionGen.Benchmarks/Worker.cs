@@ -24,6 +24,9 @@ internal abstract class Worker : IDisposable
 
     private protected Workload Workload { get; }
 
+    /// <summary>Bytes that the compiler says a training step takes beside parameters and images.</summary>
+    private long Planned => this.Network.Training is { } engine ? engine.Program.PeakBytes(this.Workload.Batch, engine.Workers) : 0;
+
     private protected FusionNetwork Network { get; }
 
     /// <summary>What the peer reads beside parameters.</summary>
@@ -43,7 +46,7 @@ internal abstract class Worker : IDisposable
         // What filling the parameters and writing them left is not the steps' memory.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         ProcessMemory.ForgetPeak();
-        Answer(new { torch = __version__, threads = get_num_threads(), resident = ProcessMemory.Resident });
+        Answer(new { torch = __version__, threads = get_num_threads(), resident = ProcessMemory.Resident, planned = worker.Planned });
         while (Console.In.ReadLine() is { } line)
         {
             using var scope = NewDisposeScope();

@@ -1,5 +1,7 @@
 using FusionGen.Cli.Compilation;
 using FusionGen.Compiler;
+using FusionGen.Compiler.Emit;
+using FusionGen.Compiler.Graph;
 using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Spec;
 using FusionGen.Search;
@@ -154,13 +156,27 @@ public sealed class StaticTests
             Compare((device, type) => Dropping(compiled.CreateSupernet(device, type)), spec, 5);
         else
             Compare((device, type) => Dropping(compiled.CreateModel(device, type)), spec, 19);
+    }
 
-        static T Dropping<T>(T network)
-            where T : FusionNetwork
+    /// <summary>The backbone's own dropout, where it is tuned itself (as VPT tunes everything), where it is frozen, and with a second stream, which has masks of its own (as SA2VP is trained).</summary>
+    [Test]
+    public void So_is_a_step_with_the_backbones_dropout([Values("all", "swin", "prefix", "accelerated", "original")] string which)
+    {
+        var tiny = which switch
         {
-            network.Dropout = new DropoutStep(3, 11);
-            return network;
-        }
+            "swin" => Specs.TinySwin(),
+            "accelerated" => Specs.Streams(Specs.Tiny(depth: 5), 0),
+            "original" => Specs.Streams(Specs.Tiny(depth: 5, pool: Pooling.Mean), 1),
+            _ => Specs.Tiny(depth: 5),
+        };
+        var spec = tiny with { Backbone = tiny.Backbone with { Dropout = 0.2 }, Tune = which is "all" or "swin" ? new TuneSpec(TuneScope.All) : tiny.Tune };
+        var kind = which == "prefix" ? "prefix" : which is "all" or "swin" ? "none" : "add";
+        var policy = new PolicyDocument(spec.Model, SpecHash.Of(spec), spec.Layers.Select(_ => kind).ToEquatableArray());
+        var masks = Networks.Build(spec, policy).Model!.Values.Select(value => value.Op).OfType<DropoutMaskOp>().ToList();
+        Assert.That(masks.Select(mask => mask.Number), Is.Unique);
+        Assert.That(masks, Has.Count.EqualTo(which switch { "swin" => 1 + (2 * 4), "accelerated" or "original" => 1 + (2 * 5) + 1 + (2 * 5) + (3 * 5) + (2 * 2), _ => 1 + (2 * 5) }));
+        var compiled = CompiledSpec.Compile(spec, policy);
+        Compare((device, type) => Dropping(compiled.CreateModel(device, type)), spec, 5);
     }
 
     /// <summary>Steps draw anew, no number of workers changes a bit, and outside of training nothing is dropped.</summary>
@@ -472,6 +488,13 @@ public sealed class StaticTests
     }
 
     /// <summary>Weights of the size they have, so that logits of attention are too; nothing is zero, so that no operator is the identity.</summary>
+    private static T Dropping<T>(T network)
+        where T : FusionNetwork
+    {
+        network.Dropout = new DropoutStep(3, 11);
+        return network;
+    }
+
     private static void Randomize(FusionNetwork network)
     {
         network.Initialize(5);

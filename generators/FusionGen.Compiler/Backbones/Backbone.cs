@@ -13,6 +13,18 @@ public sealed record BackboneContext(GraphBuilder Graph, SpecDocument Spec, Equa
     /// <summary>Blocks from the one that is built to the last, which is 1; 0 past the blocks, null before them.</summary>
     public int? FromEnd { get; set; }
 
+    /// <summary>Something of every image.</summary>
+    public Value? Images { get; set; }
+
+    /// <summary>What the backbone's dropout leaves of x in training, of every image by a mask of its own.</summary>
+    /// <param name="site">What is dropped; a name of its own, or it is dropped alike.</param>
+    /// <param name="x">(B, T, d), or (1, T, d) of all images alike.</param>
+    public Value Dropped(string site, Value x)
+    {
+        var rate = this.Spec.Backbone.Dropout;
+        return rate == 0 || x.Shape.IsPerSample ? this.Graph.Dropout(x, site, rate, x) : this.Dropped(site, this.Graph.Expand(x, this.Images!));
+    }
+
     /// <summary>A weight of the backbone under timm's name; frozen, unless the spec tunes it.</summary>
     public Value Weight(string name, Init init, params int[] shape) =>
         this.Graph.Parameter(name, this.Spec.Tune.Includes(name, this.FromEnd) ? ParameterRole.Tuned : ParameterRole.Frozen, init, shape);
@@ -56,8 +68,8 @@ public abstract class Backbone
     /// <summary>Builds the network up to the pooled features (B, width of the last stage), or several streams' (<see cref="ReadoutsOp"/>).</summary>
     public abstract Value Build(BackboneContext context);
 
-    /// <summary>x + fc2(gelu(fc1(LN(x)))).</summary>
-    private protected static Value Mlp(BackboneContext context, string block, Fusion fusion, Value x, int hidden, double epsilon)
+    /// <summary>x + fc2(gelu(fc1(LN(x)))); <paramref name="pass"/> tells dropout what runs through the block beside the image.</summary>
+    private protected static Value Mlp(BackboneContext context, string block, Fusion fusion, Value x, int hidden, double epsilon, string pass = "")
     {
         var graph = context.Graph;
         var width = x.Shape.Last;
@@ -65,8 +77,9 @@ public abstract class Backbone
         var (fc1, bias1) = context.Dense($"{block}.mlp.fc1", hidden, width);
         var (fc2, bias2) = context.Dense($"{block}.mlp.fc2", width, hidden);
         var u = fusion.At(Site.MlpInput, x, graph.LayerNorm(x, epsilon, normWeight, normBias));
-        var inner = graph.Apply(UnaryKind.Gelu, fusion.At(Site.MlpHidden, u, graph.Linear(u, fc1, bias1).Named("hidden")));
-        return graph.Sum(x, fusion.At(Site.MlpOutput, inner, graph.Linear(inner, fc2, bias2).Named("mlp"))).Named("x");
+        var inner = context.Dropped($"{block}.mlp.hidden{pass}", graph.Apply(UnaryKind.Gelu, fusion.At(Site.MlpHidden, u, graph.Linear(u, fc1, bias1).Named("hidden"))));
+        var output = fusion.At(Site.MlpOutput, inner, context.Dropped($"{block}.mlp.output{pass}", graph.Linear(inner, fc2, bias2).Named("mlp")));
+        return graph.Sum(x, output).Named("x");
     }
 
     /// <summary>

@@ -57,7 +57,8 @@ public sealed class SwinTransformer : Backbone
         var images = graph.Input("images", Shape.Batched(1, 3, spec.Image, spec.Image));
         var fusion = context.At(Place.Embed);
         var patches = fusion.At(Site.Patches, images, graph.PatchEmbed(images, weight, bias, spec.Patch));
-        var x = graph.LayerNorm(patches, Epsilon, norm.Weight, norm.Bias);
+        context.Images = patches;
+        var x = context.Dropped("embed", graph.LayerNorm(patches, Epsilon, norm.Weight, norm.Bias));
         x = fusion.At(Site.Sequence, x, x);
         var grid = spec.Image / spec.Patch;
         return graph.Reshape(x, Shape.Batched(1, grid, grid, spec.Width)).Named("x");

@@ -40,7 +40,7 @@ public sealed class VisionTransformer : Backbone
 
     private static string Name(int layer) => $"blocks.{Text.Invariant(layer)}";
 
-    private static Value Block(BackboneContext context, int layer, Fusion fusion, Value x, int? rows)
+    private static Value Block(BackboneContext context, int layer, Fusion fusion, Value x, int? rows, string pass = "")
     {
         var (graph, spec, block) = (context.Graph, context.Spec.Backbone, Name(layer));
         var norm = context.Norm($"{block}.norm1", spec.Width);
@@ -55,20 +55,21 @@ public sealed class VisionTransformer : Backbone
             (x, u) = (graph.Concat(1, x, joining), graph.Concat(1, u, graph.LayerNorm(joining, Epsilon, norm.Weight, norm.Bias)));
         }
         var residual = graph.Sum(First(graph, x, rows), Attention(context, block, fusion, x, u, Epsilon, rows: rows, withPrefixes: !arePooled)).Named("x");
-        return Mlp(context, block, fusion, residual, spec.Mlp, Epsilon);
+        return Mlp(context, block, fusion, residual, spec.Mlp, Epsilon, pass);
     }
 
     private BranchPoint Beside(BackboneContext context)
     {
-        var (graph, spec) = (context.Graph, context.Spec.Backbone);
+        var (graph, spec, passes) = (context.Graph, context.Spec.Backbone, 0);
         return new BranchPoint(
             graph,
             this.Positions(context),
             spec.Image / spec.Patch,
             spec.Depth,
             spec.Heads,
-            (layer, x, rows) => Block(context, layer, Fusion.None(graph, context.Spec, spec.Heads), x, rows),
+            (layer, x, rows) => Block(context, layer, Fusion.None(graph, context.Spec, spec.Heads), x, rows, $".beside{Text.Invariant(passes++)}"),
             layer => AttentionOf(context, Name(layer), spec.Width),
+            context.Dropped,
             Epsilon);
     }
 
@@ -84,7 +85,8 @@ public sealed class VisionTransformer : Backbone
         var images = graph.Input("images", Shape.Batched(1, 3, spec.Image, spec.Image));
         var fusion = context.At(Place.Embed);
         var patches = fusion.At(Site.Patches, images, graph.PatchEmbed(images, weight, bias, spec.Patch).Named("patches"));
-        var x = graph.Sum(graph.Concat(1, graph.Expand(cls, patches), patches), positions).Named("x");
+        context.Images = patches;
+        var x = context.Dropped("embed", graph.Sum(graph.Concat(1, graph.Expand(cls, patches), patches), positions)).Named("x");
         return fusion.At(Site.Sequence, x, x);
     }
 

@@ -10,9 +10,10 @@ namespace FusionGen.Compiler.Operators;
 /// <param name="Heads">Heads of a block's attention.</param>
 /// <param name="Block">A block, without operators, on (n, T, d): its index, what it is given, and how many of the first rows go on; null for all.</param>
 /// <param name="Attention">A block's frozen attention.</param>
+/// <param name="Dropped">What the backbone's dropout leaves in training: of what, under which name.</param>
 /// <param name="Epsilon">ε of the backbone's norms.</param>
 public sealed record BranchPoint(
-    GraphBuilder Graph, Value Positions, int Side, int Depth, int Heads, Func<int, Value, int?, Value> Block, Func<int, AttentionWeights> Attention, double Epsilon);
+    GraphBuilder Graph, Value Positions, int Side, int Depth, int Heads, Func<int, Value, int?, Value> Block, Func<int, AttentionWeights> Attention, Func<string, Value, Value> Dropped, double Epsilon);
 
 /// <summary>What a block's attention reads: its norm, its joint projection to queries, keys and values, its output projection.</summary>
 public sealed record AttentionWeights((Value Weight, Value Bias) Norm, (Value Weight, Value Bias) Qkv, (Value Weight, Value Bias) Output);

@@ -58,7 +58,7 @@ public sealed class Sa2vpOperator : FusionOperator
             this.isPadded = context.Has("attention", "accelerated");
             this.heads = this.isPadded ? 1 : point.Heads;
             this.bias = this.graph.In(GraphBuilder.SharedScope, () => this.graph.NeighbourBias(point.Side, this.heads, this.isPadded)).Named("neighbours");
-            this.tokens = this.graph.Sum(this.Map("0"), point.Positions).Named("p");
+            this.tokens = point.Dropped("sa2vp.prompts", this.graph.Sum(this.Map("0"), point.Positions)).Named("p");
         }
 
         public override Value Tokens => this.tokens;
@@ -84,8 +84,9 @@ public sealed class Sa2vpOperator : FusionOperator
 
         private Value Weight(string name, Init init, params int[] shape) => this.context.Weight(name, init, shape);
 
-        private (Value Weight, Value Bias) Dense(string name, int output, int input) =>
-            (this.Weight($"{name}.weight", Init.Linear(input), output, input), this.Weight($"{name}.bias", Init.Linear(input), output));
+        /// <summary>Xavier uniform, and biases of hardly anything, as the released code starts.</summary>
+        private (Value Weight, Value Bias) Dense(string name, int output, int input) => (
+            this.Weight($"{name}.weight", new Init(InitKind.Uniform, Math.Sqrt(6.0 / (input + output))), output, input), this.Weight($"{name}.bias", new Init(InitKind.Normal, 1e-6), output));
 
         /// <summary>A map of prompts (1, T, r), widened to (1, T, d).</summary>
         private Value Map(string name)
@@ -112,14 +113,15 @@ public sealed class Sa2vpOperator : FusionOperator
             if (this.isPadded)
                 qkv = this.graph.Embed(qkv, 1, 0, count + 1);
             var attended = this.graph.Attention(qkv.Named("crossing"), this.heads, [], this.bias, rows ?? count);
-            var crossed = this.graph.Linear(attended, frozen.Output.Weight, frozen.Output.Bias);
+            var crossed = this.point.Dropped($"sa2vp.{name}.crossed", this.graph.Linear(attended, frozen.Output.Weight, frozen.Output.Bias));
             var from = rows is { } first ? this.graph.Slice(asking, 1, 0, first) : asking;
             var sum = this.graph.Sum(crossed, from);
             var (normWeight, normBias) = (this.Weight($"{name}.norm.weight", Init.One, d), this.Weight($"{name}.norm.bias", Init.Zero, d));
             var (down, downBias) = this.Dense($"{name}.fc1", this.rank, d);
             var (up, upBias) = this.Dense($"{name}.fc2", d, this.rank);
-            var inner = this.graph.Apply(UnaryKind.Gelu, this.graph.Linear(this.graph.LayerNorm(sum, this.point.Epsilon, normWeight, normBias), down, downBias));
-            return this.graph.Scale(this.graph.Linear(inner, up, upBias), this.context.Spec.Number("weight")).Named("crossed");
+            var inner = this.point.Dropped($"sa2vp.{name}.hidden", this.graph.Apply(UnaryKind.Gelu, this.graph.Linear(this.graph.LayerNorm(sum, this.point.Epsilon, normWeight, normBias), down, downBias)));
+            var given = this.point.Dropped($"sa2vp.{name}.given", this.graph.Linear(inner, up, upBias));
+            return this.graph.Scale(given, this.context.Spec.Number("weight")).Named("crossed");
         }
     }
 }

@@ -54,7 +54,7 @@ public static class RecipeCatalogue
         Preprocessing = "squash",
         Normalization = "half",
         Grid = new(),
-        Seeds = EquatableArray.Of<double>(0),
+        Seeds = EquatableArray.Of<double>(42),
     };
 
     /// <summary>All.</summary>
@@ -75,9 +75,9 @@ public static class RecipeCatalogue
         new("vapt-fgvc", "VAPT on FGVC: VPT's, 64 images a step", VptFgvc with { Recipe = "vapt-fgvc", Batch = 64 }),
         new("e2vpt-vtab", "E2VPT on VTAB-1k: VPT's", Vpt with { Recipe = "e2vpt-vtab" }),
         new("pfd", "prompt-fusion discovery: ten epochs that continue the ninety of the search", new TrainSettings { Recipe = "pfd", Seeds = EquatableArray.Of<double>(0, 1, 2) }),
-        new("sa2vp-vtab", "SA2VP on VTAB-1k; all 1000 images and one seed are ours", Sa2vp),
-        new("sa2vp-hta", "SA2VP on HTA; one seed is ours", Sa2vp with { Recipe = "sa2vp-hta", Preprocessing = "vpt-fgvc", Retrain = false }),
-        new("noah-vtab", "NOAH on VTAB-1k; the cosine without warm-up and one seed are ours", Sa2vp with { Recipe = "noah-vtab", Warmup = 0, Normalization = "imagenet" }),
+        new("sa2vp-vtab", "SA2VP on VTAB-1k; its code fixes the seed, and its README takes 40 images a step on some tasks", Sa2vp),
+        new("sa2vp-hta", "SA2VP on HTA; its code fixes the seed", Sa2vp with { Recipe = "sa2vp-hta", Preprocessing = "vpt-fgvc", Retrain = false }),
+        new("noah-vtab", "NOAH on VTAB-1k; the cosine without warm-up and one seed are ours", Sa2vp with { Recipe = "noah-vtab", Warmup = 0, Normalization = "imagenet", Seeds = EquatableArray.Of<double>(0) }),
     ];
 
     /// <summary>What a training section changes of its recipe, or of the defaults where it names none: key, its value and the recipe's, as JSON.</summary>

@@ -167,6 +167,9 @@ public sealed record BackboneSpec
     /// <summary>Attention window in hierarchical families; 0 in others.</summary>
     public int Window { get; init; }
 
+    /// <summary>How likely training drops a number after the embedding, in an MLP and after it.</summary>
+    public double Dropout { get; init; }
+
     /// <summary>File with the weights, relative to the spec; empty for none.</summary>
     public string Weights { get; init; } = "";
 }

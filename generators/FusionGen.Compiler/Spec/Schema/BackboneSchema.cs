@@ -17,6 +17,9 @@ internal sealed class BackboneSchema : Schema<BackboneSpec>
     private static readonly Key<BackboneSpec, string> Weights = new("weights", "File with the pretrained weights, relative to the spec.",
         new TextSchema(), b => b.Weights, (b, v) => b with { Weights = v });
 
+    private static readonly Key<BackboneSpec, double> Dropout = new("dropout", "How likely training drops a number after the embedding, in an MLP and after it: 0.1 as VPT tunes everything and as SA2VP is trained.",
+        new NumberSchema(false, 0, 0.99), b => b.Dropout, (b, v) => b with { Dropout = v }, present: b => b.Dropout > 0);
+
     private static readonly Key<BackboneSpec, Pooling> Pool = new("pool", "What the head reads: the class token, the mean over the patches, or that over patches and prompts.",
         new ChoiceSchema<Pooling>("pooling", ("cls", Pooling.Cls), ("mean", Pooling.Mean), ("mean-with-prompts", Pooling.MeanWithPrompts)), b => b.Pool, (b, v) => b with { Pool = v });
 
@@ -30,6 +33,7 @@ internal sealed class BackboneSchema : Schema<BackboneSpec>
         Whole("heads", "Attention heads of a block; they share the width equally.", 1, 1024, b => b.Heads, (b, v) => b with { Heads = v }),
         Whole("mlp", "Hidden channels of the MLP; four times the width if not given.", 1, 8 * MaxWidth, b => b.Mlp, (b, v) => b with { Mlp = v }, required: false),
         Pool,
+        Dropout,
         Weights,
     ]);
 
@@ -45,6 +49,7 @@ internal sealed class BackboneSchema : Schema<BackboneSpec>
             b => Doubles(b.StageHeads), (b, v) => b with { StageHeads = Whole(v), Heads = v.Count == 0 ? 0 : (int)v[0] }, required: true),
         Whole("window", "Side of the attention window in tokens.", 1, 256, b => b.Window, (b, v) => b with { Window = v }),
         Whole("mlp", "Hidden channels of the first stage's MLP; four times the width if not given.", 1, 8 * MaxWidth, b => b.Mlp, (b, v) => b with { Mlp = v }, required: false),
+        Dropout,
         Weights,
     ]);
 
@@ -81,8 +86,9 @@ internal sealed class BackboneSchema : Schema<BackboneSpec>
     private static readonly MapSchema<BackboneSpec> Preset = new("a backbone given by 'preset'",
     [
         new Key<BackboneSpec, BackboneSpec>("preset", "A network by the name timm gives it.", PresetName, b => b,
-            (b, v) => v with { Pool = b.Pool, Weights = b.Weights }, required: true),
+            (b, v) => v with { Pool = b.Pool, Dropout = b.Dropout, Weights = b.Weights }, required: true),
         Pool,
+        Dropout,
         Weights,
     ]);
 
@@ -119,7 +125,7 @@ internal sealed class BackboneSchema : Schema<BackboneSpec>
     {
         var known = PresetName.TryRead(preset, value, problems, out var spec);
         var complete = known;
-        var settled = Vit.Keys.Concat(Swin.Keys).Select(k => k.Name).Where(k => k is not ("pool" or "weights")).ToList();
+        var settled = Vit.Keys.Concat(Swin.Keys).Select(k => k.Name).Where(k => k is not ("pool" or "dropout" or "weights")).ToList();
         foreach (var entry in map.Entries.Where(e => settled.Contains(e.Key)))
         {
             problems.Add(ProblemCatalogue.Conflict.At(SpecPositions.Key(entry.Value.Path), entry.Key, "the preset settles it"));
