@@ -61,9 +61,9 @@ public static partial class StepClock
     }
 
     /// <summary>An attention, or its gradient.</summary>
-    public static void AddAttention(string name, long floats, long start, bool isGradient, int prefix, int images, int tokens, int width, int heads, int rows)
+    public static void AddAttention(string name, long floats, long start, bool isGradient, int images, int tokens, int width, int heads, int rows, int prefix)
     {
-        var (count, depth, keys) = (images * heads, width / heads, tokens + (prefix / (2 * width)));
+        var (count, depth, keys) = (images * heads, width / heads, tokens + prefix);
         Count(name, start, floats, (isGradient ? 5 : 2) * count * new Product(rows, keys, depth, false, false).Operations);
         Make(new(rows, keys, depth, false, true), isGradient ? 2 * count : count);
         Make(new(rows, depth, keys, false, false), count);
@@ -155,7 +155,6 @@ internal static partial class StepProfile
         var (name, arguments) = (match.Groups[2].Value, Arguments(match.Groups[3].Value));
         var floats = string.Concat(arguments.Where(IsSpan).Select(argument => $" + {argument}.Length"));
         string At(int fromEnd) => arguments[^fromEnd];
-        string Length(string argument) => IsSpan(argument) ? $"{argument}.Length" : "0";
         var clock = name switch
         {
             "Linear" => $"AddProduct(\"Linear\", 0L{floats}, start, 1, {At(3)}, {At(1)}, {At(2)}, false, true)",
@@ -167,7 +166,10 @@ internal static partial class StepProfile
             "MatMul" => $"AddProduct(\"MatMul\", 0L{floats}, start, {At(4)}, {At(3)}, {At(2)}, {At(1)}, {arguments[1]}, {arguments[4]})",
             "MatMulSum" => $"AddProduct(\"MatMulSum\", 0L{floats}, start, {At(4)}, {At(3)}, {At(2)}, {At(1)}, {arguments[1]}, {arguments[3]})",
             "Attention" or "AttentionGradient" =>
-                $"AddAttention(\"{name}\", 0L{floats}, start, {(name == "Attention" ? "false" : "true")}, {Length(arguments[1])}, {At(5)}, {At(4)}, {At(3)}, {At(2)}, {At(1)})",
+                $"AddAttention(\"{name}\", 0L{floats}, start, {(name == "Attention" ? "false" : "true")}, {string.Join(", ", arguments[^6..])})",
+            // While a search is soft every row of the mix counts.
+            "Mix" => $"AddProduct(\"Mix\", 0L{floats}, start, {At(3)}, {At(2)}, {At(1)}, {At(2)}, {arguments[1]}, false)",
+            "MixGradient" => $"AddProduct(\"MixGradient\", 0L{floats}, start, {At(3)}, {At(2)}, {At(2)}, {At(1)}, false, true)",
             "Apply" or "ApplyGradient" => $"Add(\"{name} \" + {arguments[0]}, 0L{floats}, start)",
             _ => $"Add(\"{name}\", 0L{floats}, start)",
         };
