@@ -47,7 +47,7 @@ internal sealed class GridTests
         Assert.That(Table(continued), Is.EqualTo(Table(whole)));
 
         // A part that is lost is run again, and nothing else is.
-        File.Delete(project.At("parts", "grid", "lr-0.1-decay-0", "summary.csv"));
+        File.Delete(project.At("parts", "grid", "lr-0.1-decay-0", "outcome.json"));
         var written = Written(project);
         var again = Run(project, "parts", Train);
         Assert.That(Table(again), Is.EqualTo(Table(whole)));
@@ -69,7 +69,7 @@ internal sealed class GridTests
         var result = Run(project, "own", "train={ epochs: 1, batch: 8, continue: false, seeds: [3], preprocessing: vpt-vtab }");
         Assert.That(result.Code, Is.Zero, result.Errors);
         Assert.That(Directory.Exists(project.At("own", "grid")), Is.False);
-        Assert.That(File.ReadAllText(project.At("own", "final", "seed-3", "summary.csv")), Does.Contain("test_top1"));
+        Assert.That(File.ReadAllText(project.At("own", "final", "seed-3", "outcome.json")), Does.Match("\"test\": *\\{"));
     }
 
     [TestCase("train.continue=true", "trains from scratch")]

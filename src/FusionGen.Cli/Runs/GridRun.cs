@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using FusionGen.Checkpoints;
 using FusionGen.Cli.Output;
@@ -36,16 +35,16 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
         foreach (var point in points.Count > 1 ? points : [])
         {
             judged.Add(this.Judge(network, digest, point, seeds[0]));
-            experiment.Terminal.Note(string.Create(CultureInfo.InvariantCulture, $"{judged.Count} of {points.Count}: {point}: {(double.IsNaN(judged[^1].Validation) ? "diverged" : Numbers.Percent(judged[^1].Validation))}"));
+            experiment.Terminal.Note(string.Create(CultureInfo.InvariantCulture, $"{judged.Count} of {points.Count}: {point}: {(double.IsNaN(judged[^1].Outcome.Validation) ? "diverged" : Numbers.Percent(judged[^1].Outcome.Validation))}"));
         }
-        if (judged.Count > 0 && judged.TrueForAll(part => double.IsNaN(part.Validation)))
+        if (judged.Count > 0 && judged.TrueForAll(part => double.IsNaN(part.Outcome.Validation)))
             throw new FusionException("every point of the grid diverged; name smaller learning rates in 'train.grid.lr'", ExitCode.Diverged);
-        var winner = judged.Count == 0 ? new Part(points[0], double.NaN, null, 0) : judged.OrderByDescending(part => part.Validation).ThenBy(part => part.Point.Rate).First();
+        var winner = judged.OrderByDescending(part => part.Outcome.Validation).ThenBy(part => part.Point.Rate).FirstOrDefault();
         var finals = new List<Part>();
         foreach (var one in seeds)
         {
-            finals.Add(this.Final(network, digest, winner.Point, one));
-            experiment.Terminal.Note(string.Create(CultureInfo.InvariantCulture, $"seed {one}: {Numbers.Percent(finals[^1].Top1)}"));
+            finals.Add(this.Final(network, digest, winner?.Point ?? points[0], one));
+            experiment.Terminal.Note(string.Create(CultureInfo.InvariantCulture, $"seed {one}: {Numbers.Percent(finals[^1].Outcome.Top1)}"));
         }
         this.Write(network.Plan, judged, winner, seeds, finals);
     }
@@ -91,79 +90,77 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
 
     private Part Part(string name, FusionModel network, string digest, Point point, long one, string pictures, bool isTested)
     {
-        var inside = Path.Combine(folder, name);
-        var settings = At(network, point);
-        var data = experiment.Data;
-        var identity = Identity(
-            network.Plan.SpecHash, string.Join(' ', network.Policy), settings.ToString(), one.ToString(CultureInfo.InvariantCulture), digest, network.Engine.ToString(),
+        var (inside, settings, data) = (Path.Combine(folder, name), At(network, point), experiment.Data);
+        var identity = string.Join(
+            '\n', network.Plan.SpecHash, string.Join(' ', network.Policy), settings, digest, network.Engine,
             string.Create(CultureInfo.InvariantCulture, $"{data.Name} {pictures} {data.Train.Count} {data.Val.Count} {data.Test.Count}"));
-        if (Runs.Part.Finished(inside, identity, point) is { } finished)
-            return finished;
-        experiment.Prepare(network, one);
-        Part part;
-        try
-        {
-            part = this.Fit(network, settings, inside, digest, point, one, pictures, isTested);
-        }
-        catch (FusionException error) when (error.Code == ExitCode.Diverged && !isTested)
-        {
-            // A rate that is too large for a task is what grids are there to find out.
-            part = new Part(point, double.NaN, null, 0);
-        }
-        if (isTested)
-            Adapter.Save(Path.Combine(inside, "adapter"), network, digest, data.ClassNames);
-        RunFolder.WriteSummary(inside, part.Values(identity, one));
+        var outcome = new Trial(point.ToString(), one, inside, identity, () => this.Fit(network, settings, inside, digest, point, one, pictures, isTested)).Take().Outcome;
         if (Directory.Exists(Path.Combine(inside, "checkpoint")))
             Directory.Delete(Path.Combine(inside, "checkpoint"), recursive: true);
-        return part;
+        return new Part(point, outcome);
     }
 
-    private Part Fit(FusionModel network, TrainSettings settings, string inside, string digest, Point point, long one, string pictures, bool isTested)
+    private Outcome Fit(FusionModel network, TrainSettings settings, string inside, string digest, Point point, long one, string pictures, bool isTested)
     {
+        experiment.Prepare(network, one);
         var isWhole = pictures == "train+val";
         var train = this.Shared(pictures, () => isWhole ? experiment.TrainVal(settings.Batch) : experiment.Train(settings.Batch));
         var validation = isWhole ? null : this.Shared("val", () => experiment.Validation(settings.Batch));
         using var trainer = new Trainer(network, train, validation, settings, experiment.Context(inside, one, digest));
-        var result = trainer.Run(experiment.Cancellation);
-        var test = isTested && experiment.Data.Test.Count > 0
-            ? Evaluation.Of(network.forward, this.Shared("test", () => experiment.Fixed(experiment.Data.Test, settings.Batch)), network, experiment.Cancellation)
-            : null;
-        return new Part(point, result.BestTop1, test?.Top1, result.History.Sum(epoch => epoch.Seconds));
+        var outcome = new Outcome(point.ToString(), network.Policy, network.Plan.TunedParameters, network.Plan.TunedShare, double.NaN, null, 0);
+        try
+        {
+            var result = trainer.Run(experiment.Cancellation);
+            outcome = outcome with { Validation = result.BestTop1, Seconds = result.History.Sum(epoch => epoch.Seconds) };
+        }
+        catch (FusionException error) when (error.Code == ExitCode.Diverged && !isTested)
+        {
+            // A rate that is too large for a task is what grids are there to find out.
+            return outcome;
+        }
+        if (!isTested)
+            return outcome;
+        Adapter.Save(Path.Combine(inside, "adapter"), network, digest, experiment.Data.ClassNames);
+        return experiment.Data.Test.Count == 0 ? outcome : outcome with
+        {
+            Test = Evaluation.Of(network.forward, this.Shared("test", () => experiment.Fixed(experiment.Data.Test, settings.Batch)), network, experiment.Cancellation),
+        };
     }
 
     /// <summary>Pictures are decoded once for all parts.</summary>
     private IBatches Shared(string name, Func<IBatches> open) => this.batches.TryGetValue(name, out var known) ? known : this.batches[name] = open();
 
-    private void Write(NetworkPlan plan, List<Part> judged, Part winner, List<long> seeds, List<Part> finals)
+    private void Write(NetworkPlan plan, List<Part> judged, Part? winner, List<long> seeds, List<Part> finals)
     {
         var (terminal, data, protocol) = (experiment.Terminal, experiment.Data, RecipeCatalogue.Protocol(this.Train));
-        var seconds = judged.Concat(finals).Sum(part => part.Seconds);
+        var chosen = finals[0].Point;
+        var seconds = judged.Concat(finals).Sum(part => part.Outcome.Seconds);
         terminal.Heading($"{this.Spec.Model} on {data.Name}, protocol {protocol}");
         if (judged.Count > 0)
         {
             var decays = judged.Select(part => part.Point.Decay).Distinct().ToList();
             var grid = Tables.New([">lr", .. decays.Select(decay => $">decay {Numbers.Text(decay)}")]);
             foreach (var row in judged.GroupBy(part => part.Point.Rate))
-                grid.Row([Numbers.Text(row.Key), .. row.Select(part => double.IsNaN(part.Validation) ? "diverged" : Numbers.Percent(part.Validation) + (part == winner ? " *" : "  "))]);
+                grid.Row([Numbers.Text(row.Key), .. row.Select(part => double.IsNaN(part.Outcome.Validation) ? "diverged" : Numbers.Percent(part.Outcome.Validation) + (part == winner ? " *" : "  "))]);
             terminal.Table(grid);
         }
-        var table = Tables.New("network", ">lr", ">decay", ">tuned share", ">validation", ">runs", finals[0].Test is null ? ">validation of the runs" : ">test", ">time");
+        var table = Tables.New("network", ">lr", ">decay", ">tuned share", ">validation", ">runs", finals[0].Outcome.Test is null ? ">validation of the runs" : ">test", ">time");
         table.Row(
             policy is null ? "no operators" : "policy",
-            Numbers.Text(winner.Point.Rate),
-            Numbers.Text(winner.Point.Decay),
+            Numbers.Text(chosen.Rate),
+            Numbers.Text(chosen.Decay),
             Numbers.Percent(plan.TunedShare),
-            double.IsNaN(winner.Validation) ? "" : Numbers.Percent(winner.Validation),
+            winner is null ? "" : Numbers.Percent(winner.Outcome.Validation),
             Numbers.Text(finals.Count),
-            Numbers.PercentOf([.. finals.Select(part => part.Top1)]),
+            Numbers.PercentOf([.. finals.Select(part => part.Outcome.Top1)]),
             Numbers.Duration(seconds));
         terminal.Table(table);
         terminal.Line($"{data.Train.Count} training and {data.Val.Count} validation pictures, {(this.Train.Retrain ? "together in the final runs" : "kept apart")}; {data.Test.Count} test pictures, seen once a run. Seeds {string.Join(", ", seeds)}. Run folder: {folder}");
         var csv = new StringBuilder("lr,weight_decay,val_top1,chosen\n");
         foreach (var part in judged)
-            csv.Append(CultureInfo.InvariantCulture, $"{part.Point.Rate:R},{part.Point.Decay:R},{part.Validation:0.######},{(part == winner ? 1 : 0)}\n");
+            csv.Append(CultureInfo.InvariantCulture, $"{part.Point.Rate:R},{part.Point.Decay:R},{part.Outcome.Validation:0.######},{(part == winner ? 1 : 0)}\n");
         AtomicFile.WriteText(Path.Combine(folder, "grid.csv"), csv.ToString());
-        var top1 = finals.Select(part => part.Top1).ToList();
+        var top1 = finals.Select(part => part.Outcome.Top1).ToList();
         var mean = top1.Average();
         RunFolder.WriteSummary(folder,
         [
@@ -173,18 +170,18 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
             new("data", data.Name),
             new("protocol", protocol),
             new("tuned_parameters", plan.TunedParameters.ToString(CultureInfo.InvariantCulture)),
-            new("tuned_share", Runs.Part.Number(plan.TunedShare)),
-            new("lr", Runs.Part.Number(winner.Point.Rate)),
-            new("weight_decay", Runs.Part.Number(winner.Point.Decay)),
-            new("val_top1", Runs.Part.Number(winner.Validation)),
-            new(finals[0].Test is null ? "val_top1_mean" : "test_top1", Runs.Part.Number(mean)),
-            new("top1_sd", Runs.Part.Number(top1.Count > 1 ? Math.Sqrt(top1.Sum(value => (value - mean) * (value - mean)) / (top1.Count - 1)) : 0)),
+            new("tuned_share", Number(plan.TunedShare)),
+            new("lr", Number(chosen.Rate)),
+            new("weight_decay", Number(chosen.Decay)),
+            new("val_top1", Number(winner?.Outcome.Validation ?? double.NaN)),
+            new(finals[0].Outcome.Test is null ? "val_top1_mean" : "test_top1", Number(mean)),
+            new("top1_sd", Number(top1.Count > 1 ? Math.Sqrt(top1.Sum(value => (value - mean) * (value - mean)) / (top1.Count - 1)) : 0)),
             new("seconds", seconds.ToString("0.0", CultureInfo.InvariantCulture)),
         ]);
     }
 
-    /// <summary>What tells a part from others; a part of another identity in the same folder is run anew.</summary>
-    private static string Identity(params string[] what) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', what))));
+    /// <summary>To the bit.</summary>
+    private static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
 }
 
 /// <summary>A point of a grid.</summary>
@@ -199,41 +196,7 @@ internal sealed record Point(double Rate, double Decay)
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"lr {this.Rate:R}, decay {this.Decay:R}");
 }
 
-/// <summary>How a part of a protocol came out.</summary>
+/// <summary>A part of a protocol, and how it came out.</summary>
 /// <param name="Point">Its rate and decay.</param>
-/// <param name="Validation">Validation accuracy; not a number if it diverged, or had no validation pictures.</param>
-/// <param name="Test">Test accuracy, where it was tested.</param>
-/// <param name="Seconds">Training.</param>
-internal sealed record Part(Point Point, double Validation, double? Test, double Seconds)
-{
-    /// <summary>Accuracy that counts.</summary>
-    public double Top1 => this.Test ?? this.Validation;
-
-    /// <summary>What an earlier run of the same part wrote; null if there is none.</summary>
-    public static Part? Finished(string folder, string identity, Point point)
-    {
-        var values = RunFolder.ReadSummary(folder).ToDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal);
-        if (values.GetValueOrDefault("part") != identity)
-            return null;
-        return new Part(
-            point,
-            double.Parse(values["val_top1"], CultureInfo.InvariantCulture),
-            values.TryGetValue("test_top1", out var test) ? double.Parse(test, CultureInfo.InvariantCulture) : null,
-            double.Parse(values["seconds"], CultureInfo.InvariantCulture));
-    }
-
-    /// <summary>What is written of it.</summary>
-    public IReadOnlyList<KeyValuePair<string, string>> Values(string identity, long seed) =>
-    [
-        new("part", identity),
-        new("seed", seed.ToString(CultureInfo.InvariantCulture)),
-        new("lr", Number(this.Point.Rate)),
-        new("weight_decay", Number(this.Point.Decay)),
-        new("val_top1", Number(this.Validation)),
-        .. this.Test is { } test ? [new KeyValuePair<string, string>("test_top1", Number(test))] : Array.Empty<KeyValuePair<string, string>>(),
-        new("seconds", this.Seconds.ToString("0.0", CultureInfo.InvariantCulture)),
-    ];
-
-    /// <summary>To the bit.</summary>
-    internal static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
-}
+/// <param name="Outcome">Validation is not a number if it diverged, or had no validation pictures.</param>
+internal sealed record Part(Point Point, Outcome Outcome);

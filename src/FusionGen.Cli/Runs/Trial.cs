@@ -13,7 +13,7 @@ namespace FusionGen.Cli.Runs;
 /// <param name="Policy">Operator of each layer; empty where there is none.</param>
 /// <param name="Tuned">Tuned parameters without the head.</param>
 /// <param name="TunedShare">Tuned share, head included.</param>
-/// <param name="Validation">Validation accuracy.</param>
+/// <param name="Validation">Validation accuracy; not a number where it diverged, or nothing was validated.</param>
 /// <param name="Test">On the test split, if the data has one.</param>
 /// <param name="Seconds">Training, and the search where there was one.</param>
 internal sealed record Outcome(string Name, IReadOnlyList<string> Policy, long Tuned, double TunedShare, double Validation, Evaluation? Test, double Seconds)
@@ -70,6 +70,7 @@ internal sealed record Trial(string Row, long Seed, string Folder, string Identi
 internal sealed record StoredOutcome(string Digest, Outcome Outcome, double Seconds);
 
 /// <summary>Outcomes as JSON.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectRequiredConstructorParameters = true)]
+// What diverged or has no validation pictures is NaN.
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectRequiredConstructorParameters = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(StoredOutcome))]
 internal sealed partial class OutcomeJson : JsonSerializerContext;
