@@ -97,6 +97,9 @@ internal sealed class RunTests
             Assert.That(result.Errors, Does.Not.Contain("part 1 of").And.Contain("part 6 of 8").And.Contain(" left"));
             Assert.That(result.Output.IndexOf("deep", StringComparison.Ordinal), Is.LessThan(result.Output.IndexOf("tiny", StringComparison.Ordinal)));
             Assert.That(File.ReadAllText(project.At("table", "report.html")), Does.Contain("linear probe</td>").And.Contain("<svg"));
+            // What was trained can be used, whether it was searched or not.
+            foreach (var name in new[] { "deep", "tiny", "bare" })
+                Assert.That(File.Exists(project.At("table", name, "seed-1", "adapter", "adapter_model.safetensors")), name);
         });
     }
 

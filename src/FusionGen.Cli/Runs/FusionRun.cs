@@ -187,7 +187,9 @@ internal sealed class FusionRun(Experiment experiment, string folder, long seed)
         var (search, train) = (network.Plan.Search, network.Plan.Train);
         var settings = train.Continue ? train with { Epochs = search.Epochs + train.Epochs, Optimizer = search.Optimizer, Batch = search.Batch } : train;
         var outcome = this.Fit(name, network, settings, inside, digest, epochsBefore: 0, secondsBefore: 0);
-        RunFolder.WriteSummary(inside, this.Summary(outcome));
+        if (policy is not null)
+            Adapter.Save(Path.Combine(inside, "adapter"), network, digest, experiment.Data.ClassNames);
+        this.WriteReport(inside, this.Summary(outcome));
         return outcome;
     }
 
