@@ -1,5 +1,4 @@
 using FusionGen.Compiler.Graph;
-using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec;
 
@@ -30,12 +29,15 @@ internal static class Budget
 
     /// <summary>
     /// Bytes that training may spend on what is the same of an image in every epoch (METHOD §6.1, S6): what a step leaves of the budget, null for no limit; 0 where images never
-    /// come twice.
+    /// come twice, or little of a pass is the same.
     /// </summary>
-    public static long? KeepBytes(SpecDocument spec, Networks networks, Network network) =>
-        FrozenPrefix.Blocked(spec.Train.Preprocessing) is not null ? 0
-        : spec.Budget.Memory == 0 ? null
-        : Math.Max(0, spec.Budget.Memory - networks.ParameterBytes - networks.Plan(network, isTraining: true).PeakBytes(networks.Batch, networks.PassesOf(network)));
+    public static long? KeepBytes(SpecDocument spec, Networks networks, Network network)
+    {
+        var plan = networks.Plan(network, isTraining: true);
+        return plan.Layout.Frozen() is not { } prefix || prefix.Blocked(spec.Train.Preprocessing, network) is not null ? 0
+            : spec.Budget.Memory == 0 ? null
+            : Math.Max(0, spec.Budget.Memory - networks.ParameterBytes - plan.PeakBytes(networks.Batch, networks.PassesOf(network)));
+    }
 
     private static Problem? Found(SpecDocument spec, Networks networks, Network model)
     {

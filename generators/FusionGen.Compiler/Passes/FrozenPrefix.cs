@@ -14,9 +14,16 @@ public sealed record FrozenPrefix(int Call, IReadOnlyList<(long Offset, long Ele
     /// <summary>Bytes to keep for an image.</summary>
     public long Bytes => sizeof(float) * this.Live.Sum(place => place.Elements);
 
-    /// <summary>Why nothing can be kept from epoch to epoch; null where it can.</summary>
+    /// <summary>Less of a forward pass than this is not worth the memory.</summary>
+    private const double Least = 0.05;
+
+    /// <summary>Why nothing is kept from epoch to epoch; null where it is.</summary>
     /// <param name="preprocessing">How the spec prepares images for training.</param>
-    public static string? Blocked(string preprocessing) => preprocessing is "vpt-vtab" or "squash" ? null : $"preprocessing {preprocessing} crops images at random";
+    /// <param name="network">The network.</param>
+    public string? Blocked(string preprocessing, Network network) =>
+        preprocessing is not ("vpt-vtab" or "squash") ? $"preprocessing {preprocessing} crops images at random"
+        : this.Macs < Least * network.Macs ? "too little of a pass to be worth keeping"
+        : null;
 
     /// <summary>Whether a value may be another one when the image comes again.</summary>
     internal static bool Ends(Value value) => value.IsTracked || value.Op is DropoutMaskOp;

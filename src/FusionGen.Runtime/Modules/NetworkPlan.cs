@@ -50,7 +50,7 @@ public sealed record NetworkPlan
 
     /// <summary>
     /// Bytes that training may spend on what it computes of an image before anything tuned, to use it again in every epoch: what is left of the spec's budget, null for no limit
-    /// of the spec's; 0 where the spec's preprocessing makes other images of a picture each time.
+    /// of the spec's; 0 where the spec's preprocessing makes other images of a picture each time, or hardly anything comes before what is tuned.
     /// </summary>
     public long? KeepBytes { get; init; } = 0;
 

@@ -52,8 +52,12 @@ public class FrozenPrefixTests
 
     [TestCase("pfd")]
     [TestCase("vpt-fgvc")]
-    public void RandomCropsBlockIt(string preprocessing) => Assert.That(FrozenPrefix.Blocked(preprocessing), Does.Contain(preprocessing));
-
-    [Test]
-    public void FixedImagesDoNot() => Assert.That(FrozenPrefix.Blocked("vpt-vtab"), Is.Null);
+    public void RandomCropsBlockIt(string preprocessing)
+    {
+        var network = TinySpecs.Network(TinySpecs.Vit("adapter"));
+        var prefix = Prefix(network, isShort: false)!;
+        Assert.That(prefix.Blocked(preprocessing, network), Does.Contain(preprocessing));
+        Assert.That(prefix.Blocked("vpt-vtab", network), Is.Null);
+        Assert.That((prefix with { Macs = network.Macs / 21 }).Blocked("vpt-vtab", network), Does.Contain("too little"));
+    }
 }
