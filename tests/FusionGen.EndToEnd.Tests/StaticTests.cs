@@ -24,6 +24,8 @@ public sealed class StaticTests
             yield return new TestCaseData(Specs.Sites(Specs.Tiny()), batch).SetName($"sites, {batch}");
             yield return new TestCaseData(Specs.TwoPrefixes(Specs.Tiny()), batch).SetName($"two prefixes, {batch}");
         }
+        yield return new TestCaseData(Specs.Tiny() with { Search = new SearchSettings { Channels = 4 } }, 9).SetName("a quarter of the channels");
+        yield return new TestCaseData(Specs.TinySwin() with { Search = new SearchSettings { Channels = 4 } }, 9).SetName("swin, a quarter of the channels");
         yield return new TestCaseData(Specs.Streams(Specs.Tiny(), 0), 9).SetName("accelerated streams");
         yield return new TestCaseData(Specs.Streams(Specs.Tiny(pool: Pooling.Mean), 1), 9).SetName("original streams, mean");
         yield return new TestCaseData(Specs.Streams(Specs.Tiny(depth: 8), 0), 9).SetName("deep streams");

@@ -15,6 +15,9 @@ public sealed class AddDirectOperator : FusionOperator
     public override string Doc => "Adds one tuned vector a layer to every token: u + s.";
 
     /// <inheritdoc/>
+    public override bool IsChannelwise => true;
+
+    /// <inheritdoc/>
     public override double Cost => 0;
 
     /// <inheritdoc/>

@@ -10,6 +10,9 @@ public sealed class AddOperator : FusionOperator
     public override string Doc => "Adds the layer-normed mean of the prompts to every token: u + s.";
 
     /// <inheritdoc/>
+    public override bool IsChannelwise => true;
+
+    /// <inheritdoc/>
     public override double Cost => 0;
 
     /// <inheritdoc/>

@@ -15,6 +15,9 @@ public sealed class AffineDirectOperator : FusionOperator
     public override string Doc => "Scales and shifts every token by tuned vectors of the layer: (1 + γ) ⊙ u + β.";
 
     /// <inheritdoc/>
+    public override bool IsChannelwise => true;
+
+    /// <inheritdoc/>
     public override double Cost => 0;
 
     /// <inheritdoc/>

@@ -18,6 +18,9 @@ public sealed class AffineOperator : FusionOperator
     public override IReadOnlyList<OptionSchema> Options => [Reduction, Share];
 
     /// <inheritdoc/>
+    public override bool IsChannelwise => true;
+
+    /// <inheritdoc/>
     public override double Cost => 0.06;
 
     /// <inheritdoc/>

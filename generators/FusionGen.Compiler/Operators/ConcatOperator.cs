@@ -23,6 +23,9 @@ public sealed class ConcatOperator : FusionOperator
     ];
 
     /// <inheritdoc/>
+    public override bool IsChannelwise => true;
+
+    /// <inheritdoc/>
     public override double Cost => 0.3;
 
     /// <inheritdoc/>

@@ -129,6 +129,7 @@ public sealed class Fusion
 
     private Value Mix(Value y, FusionTerm[] terms)
     {
+        terms = [.. terms.Select((term, i) => this.Partial(y, term, this.operators[i]))];
         Value Weight(int candidate) => this.weight(candidate, false);
         // Where all candidates keep y as it is, the mixture does too: Σ π = 1.
         var isKept = terms.All(term => term is { KeepsTokens: true, Gain: null });
@@ -151,6 +152,29 @@ public sealed class Fusion
                 this.keysValues.Add((further, this.weight(i, true)));
         }
         return mixed!;
+    }
+
+    /// <summary>
+    /// What an operator does to the first channels, the others passing by (PC-DARTS; METHOD §3): where the search asks for it, and the operator treats every channel alike. Heads of
+    /// cross-attention, low-rank products and prefixes read all channels at once.
+    /// </summary>
+    private FusionTerm Partial(Value y, FusionTerm term, OperatorSpec one)
+    {
+        var width = y.Shape.Last;
+        var few = Math.Max(1, width / this.Spec.Search.Channels);
+        if (few == width || term == FusionTerm.Identity || !OperatorCatalogue.Get(one.Kind).IsChannelwise)
+            return term;
+        Value First(Value of) => this.graph.Slice(of, of.Shape.Rank - 1, 0, few);
+        Value Few(Value of) => this.graph.Embed(First(of), of.Shape.Rank - 1, 0, width);
+        return term with
+        {
+            Gain = term.Gain is { } gain ? this.graph.Scale(Few(this.graph.Scale(gain, 1, -1)), 1, 1) : null,
+            Shift = term.Shift is { } shift ? Few(shift) : null,
+            // Of the product that recombines rows, only the columns that take part.
+            Term = term.Term is not { } own ? null : weight => own(weight!) is var product && product.Op is MatMulOp { TransposeB: false }
+                ? this.graph.Concat(2, this.graph.Add(product.Op, product.Inputs[0], First(product.Inputs[1])), this.graph.Mul(this.graph.Slice(y, 2, few, width - few), weight!))
+                : throw new InvalidOperationException($"{one.Kind} is no product of rows"),
+        };
     }
 
     private Value Dropped(Value rows, Value x) => this.graph.Dropout(rows, $"prompts.{this.Name}", this.Spec.Prompts.Dropout, this.Spec.Prompts.ShareDropout ? null : x);

@@ -95,6 +95,9 @@ public abstract class FusionOperator
     /// <summary>What the search charges for it (the released code's constants; METHOD §2.6).</summary>
     public abstract double Cost { get; }
 
+    /// <summary>Whether it treats every channel alike, so that a search may let it act on a part of them.</summary>
+    public virtual bool IsChannelwise => false;
+
     /// <summary>Where it acts; it may be named wherever it has a site.</summary>
     public virtual IReadOnlyList<Site> Sites => [Site.AttentionInput];
 

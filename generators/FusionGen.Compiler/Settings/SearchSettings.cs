@@ -148,6 +148,12 @@ public sealed record SearchSettings
     /// <summary>Optimizer of α.</summary>
     public OptimizerSettings Architecture { get; init; } = new() { LearningRate = 0.05, WeightDecay = 0 };
 
+    /// <summary>
+    /// Of how many channels one takes part in the mixture of operators that treat channels alike, the others passing by, while the search lasts (PC-DARTS, Xu et al. 2020); 1 for all.
+    /// The found model acts on all of them.
+    /// </summary>
+    public int Channels { get; init; } = 1;
+
     /// <summary>Share of the training split set aside for α where the data has no validation split; stratified by class.</summary>
     public double Split { get; init; } = 0.1;
 

@@ -39,6 +39,14 @@ public class DifferentiationTests
     [TestCase("original", "mean")]
     public void OfTwoStreams(string attention, string pool) => Check(TinySpecs.Streams(attention, pool));
 
+    [TestCase("add, affine, concat, cross, prefix, none", false)]
+    [TestCase("affine, concat, vector", true)]
+    public void OfAMixtureOfPartOfTheChannels(string candidates, bool isSwin)
+    {
+        var spec = isSwin ? TinySpecs.Swin(candidates) : TinySpecs.Vit(candidates);
+        Check(spec with { Search = spec.Search with { Channels = 4 } });
+    }
+
     [Test]
     public void OfEveryParameterWhereEverythingIsTuned() => Check(TinySpecs.Vit("", more: "tune: all\n"));
 

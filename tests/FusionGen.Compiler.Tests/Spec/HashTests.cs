@@ -66,7 +66,7 @@ internal sealed class HashTests
             .Replace("operators:\n", "operators:\n  ssf: { kind: ssf }\n  streams: { kind: sa2vp }\n").Replace("layers:\n", "layers:\n  - { at: [embed, norm], candidates: [ssf] }\n  - { at: branch, candidates: [streams] }\n")
             .Replace("{ kind: adamw, lr: 1e-3, weight-decay: 0.01, betas: [0.9, 0.99] }", "{ kind: adam, lr: 2e-3, weight-decay: 0.02, betas: [0.8, 0.99] }")
             .Replace("order: second-fd", "order: second-exact").Replace("every: validation-batch", "every: step").Replace("epochs: 90", "epochs: 80").Replace("warmup: 10", "warmup: 9").Replace("from: 5, to: 0.001, curve: cosine", "from: 4, to: 0.2, curve: linear")
-            .Replace("entropy: 0.01", "entropy: 0.1").Replace("cost: 0.05", "cost: 0.1").Replace("clip: 1\n", "clip: 2\n").Replace("tune: prompts", "tune: all").Replace("pool: cls", "pool: mean, dropout: 0.1")
+            .Replace("entropy: 0.01", "entropy: 0.1").Replace("cost: 0.05", "cost: 0.1").Replace("clip: 1\n", "clip: 2\n  channels: 2\n").Replace("tune: prompts", "tune: all").Replace("pool: cls", "pool: mean, dropout: 0.1")
             .Replace("tokens: 10, init: { normal: 0.02 }", "tokens: 9, init: { uniform: 0.5 }, project: 3, dropout: 0.1, share-dropout: true").Replace("train: { epochs: 10, warmup: 0, batch: 64, clip: 2.5, continue: true", "train: { recipe: vpt-fgvc, retrain: true, epochs: 11, warmup: 1, batch: 65, clip: 2.5, continue: false"));
         Assert.That(full.Problems, Is.Empty);
         var same = Unchanged(nothing, full.Document!, "").ToList();

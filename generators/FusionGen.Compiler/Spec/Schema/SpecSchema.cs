@@ -70,6 +70,8 @@ internal sealed class SpecSchema
             s => s.Every, (s, v) => s with { Every = v }),
         new Key<SearchSettings, OptimizerSettings>("optimizer", "Optimizer of prompts and operator weights.", Optimizer, s => s.Optimizer, (s, v) => s with { Optimizer = v }),
         new Key<SearchSettings, OptimizerSettings>("architecture", "Optimizer of the architecture.", Optimizer, s => s.Architecture, (s, v) => s with { Architecture = v }),
+        Whole<SearchSettings>("channels", "Of how many channels one takes part in the mixture of operators that treat channels alike (add, affine, concat, add-direct, affine-direct) while the search lasts, as in PC-DARTS; 1 for all.", 1, 1024,
+            s => s.Channels, (s, v) => s with { Channels = v }),
         Number<SearchSettings>("split", "Share of the training split set aside for the architecture where the data has no validation split.", 0, 0.9,
             s => s.Split, (s, v) => s with { Split = v }, above: true),
         new Key<SearchSettings, Discretisation>("discretise", "How the policy follows from the supernet: by the largest weight, or by what costs most to remove.",
