@@ -54,6 +54,19 @@ internal sealed class GridTests
         Assert.That(Written(project).Where(pair => written[pair.Key] != pair.Value).Select(pair => pair.Key), Is.EqualTo(new[] { "lr-0.1-decay-0" }));
     }
 
+    /// <summary>As VAPT's --fast: the decays at the spec's own rate, then the other rates at the best of them.</summary>
+    [Test]
+    public void A_fast_grid_is_two_lines_of_it()
+    {
+        using var project = Project();
+        var result = CommandLine.Run([.. Command(project, "fast", Train), "--fast"]);
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        var grid = File.ReadAllLines(project.At("fast", "grid.csv")).Skip(1).Select(line => line.Split(',')).ToList();
+        var first = grid.Take(2).MaxBy(row => double.Parse(row[2], System.Globalization.CultureInfo.InvariantCulture))!;
+        Assert.That(grid.Select(row => (row[0], row[1])), Is.EqualTo(new[] { ("0.1", "0.01"), ("0.1", "0"), ("0.2", first[1]) }));
+        Assert.That(result.Errors, Does.Contain("3 of 3: lr 0.2"));
+    }
+
     [Test]
     public void Of_equal_points_the_smaller_rate_wins()
     {

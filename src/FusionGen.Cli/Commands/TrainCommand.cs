@@ -15,6 +15,7 @@ internal sealed class TrainCommand : ToolCommand
     private readonly Option<long> seed;
     private readonly Option<bool> scratch;
     private readonly Option<bool> grid;
+    private readonly Option<bool> fast;
     private readonly Option<string?> prune;
 
     public TrainCommand()
@@ -40,6 +41,7 @@ internal sealed class TrainCommand : ToolCommand
             HelpName = "all|share,…",
         });
         this.scratch = this.Takes(new Option<bool>("--scratch") { Description = "Start from scratch whatever the spec says." });
+        this.fast = this.Takes(new Option<bool>("--fast") { Description = "With --grid, as VAPT's --fast: the decays at one rate, the spec's own, then the rates at the best decay." });
         this.grid = this.Takes(new Option<bool>("--grid") { Description = "Go through the spec's grid, then its seeds; --seed counts where the spec names none." });
     }
 
@@ -53,7 +55,7 @@ internal sealed class TrainCommand : ToolCommand
         var found = opened.Spec.Policy(invocation.Get(this.policy) ?? (File.Exists(inFolder) ? inFolder : null), terminal) ?? Uniform.Only(opened.Spec.Document);
         if (invocation.Get(this.grid))
         {
-            new GridRun(opened, folder, found, seed).Run();
+            new GridRun(opened, folder, found, seed, invocation.Get(this.fast)).Run();
             return ExitCode.Ok;
         }
         var policy = found

@@ -13,7 +13,7 @@ namespace FusionGen.Cli.Runs;
 /// then the winner under every seed, on training and validation pictures together where the recipe says so, each tested once (METHOD §4.1, §6.3).
 /// Every part has a folder of its own: finished ones are taken over, the one that was stopped continues.
 /// </summary>
-internal sealed class GridRun(Experiment experiment, string folder, PolicyDocument? policy, long seed)
+internal sealed class GridRun(Experiment experiment, string folder, PolicyDocument? policy, long seed, bool isFast = false)
 {
     private readonly Dictionary<string, IBatches> batches = new(StringComparer.Ordinal);
 
@@ -32,14 +32,21 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
         experiment.WriteStart(folder, seeds[0], digest);
         var judged = new List<Part>();
         // One point needs no judging.
-        foreach (var point in points.Count > 1 ? points : [])
+        if (points.Count > 1 && isFast)
         {
-            judged.Add(this.Judge(network, digest, point, seeds[0]));
-            experiment.Terminal.Note(string.Create(CultureInfo.InvariantCulture, $"{judged.Count} of {points.Count}: {point}: {(double.IsNaN(judged[^1].Outcome.Validation) ? "diverged" : Numbers.Percent(judged[^1].Outcome.Validation))}"));
+            // VAPT's --fast: the decays at one rate, then the rates at the best of them.
+            var first = points.Where(point => point.Rate == this.FastRate(points)).ToList();
+            Judge(first, first.Count + points.Select(point => point.Rate).Distinct().Count() - 1);
+            var decay = Best(judged)!.Point.Decay;
+            Judge([.. points.Where(point => point.Decay == decay && !first.Contains(point))], judged.Count + points.Select(point => point.Rate).Distinct().Count() - 1);
+        }
+        else if (points.Count > 1)
+        {
+            Judge(points, points.Count);
         }
         if (judged.Count > 0 && judged.TrueForAll(part => double.IsNaN(part.Outcome.Validation)))
             throw new FusionException("every point of the grid diverged; name smaller learning rates in 'train.grid.lr'", ExitCode.Diverged);
-        var winner = judged.OrderByDescending(part => part.Outcome.Validation).ThenBy(part => part.Point.Rate).FirstOrDefault();
+        var winner = Best(judged);
         var finals = new List<Part>();
         foreach (var one in seeds)
         {
@@ -47,7 +54,21 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
             experiment.Terminal.Note(string.Create(CultureInfo.InvariantCulture, $"seed {one}: {Numbers.Percent(finals[^1].Outcome.Top1)}"));
         }
         this.Write(network.Plan, judged, winner, seeds, finals);
+
+        static Part? Best(List<Part> parts) => parts.OrderByDescending(part => part.Outcome.Validation).ThenBy(part => part.Point.Rate).FirstOrDefault();
+
+        void Judge(IReadOnlyList<Point> some, int all)
+        {
+            foreach (var point in some)
+            {
+                judged.Add(this.Judge(network, digest, point, seeds[0]));
+                experiment.Terminal.Note(string.Create(CultureInfo.InvariantCulture, $"{judged.Count} of {all}: {point}: {(double.IsNaN(judged[^1].Outcome.Validation) ? "diverged" : Numbers.Percent(judged[^1].Outcome.Validation))}"));
+            }
+        }
     }
+
+    /// <summary>The rate at which decays are tried first: the spec's own where the grid has it, else the grid's first.</summary>
+    private double FastRate(List<Point> points) => points.Exists(point => point.Rate == this.Train.Optimizer.LearningRate) ? this.Train.Optimizer.LearningRate : points[0].Rate;
 
     private void Check()
     {
@@ -141,7 +162,7 @@ internal sealed class GridRun(Experiment experiment, string folder, PolicyDocume
             var decays = judged.Select(part => part.Point.Decay).Distinct().ToList();
             var grid = Tables.New([">lr", .. decays.Select(decay => $">decay {Numbers.Text(decay)}")]);
             foreach (var row in judged.GroupBy(part => part.Point.Rate))
-                grid.Row([Numbers.Text(row.Key), .. row.Select(part => double.IsNaN(part.Outcome.Validation) ? "diverged" : Numbers.Percent(part.Outcome.Validation) + (part == winner ? " *" : "  "))]);
+                grid.Row([Numbers.Text(row.Key), .. decays.Select(decay => row.FirstOrDefault(part => part.Point.Decay == decay) is not { } part ? "" : double.IsNaN(part.Outcome.Validation) ? "diverged" : Numbers.Percent(part.Outcome.Validation) + (part == winner ? " *" : "  "))]);
             terminal.Table(grid);
         }
         var table = Tables.New("network", ">lr", ">decay", ">tuned share", ">validation", ">runs", finals[0].Outcome.Test is null ? ">validation of the runs" : ">test", ">time");
