@@ -104,6 +104,28 @@ internal sealed class RunTests
     }
 
     [Test]
+    public void A_network_that_diverges_does_not_keep_others_from_their_row()
+    {
+        using var project = new TinyProject();
+        project.WriteImages();
+        string Spec(string name, string rate)
+        {
+            var path = project.At($"{name}.fusion.yaml");
+            File.WriteAllText(path, File.ReadAllText(project.Spec).Replace("candidates: [add, prefix, cross]", "candidates: [add]", StringComparison.Ordinal)
+                .Replace("train: { epochs: 2, batch: 8, optimizer: { lr: 0.01 }", $"train: {{ continue: false, epochs: 2, batch: 8, optimizer: {{ kind: sgd, lr: {rate} }}", StringComparison.Ordinal));
+            return path;
+        }
+        var result = CommandLine.Run("compare", Spec("wild", "1000"), Spec("calm", "0.01"), "--weights", "none", "--threads", "1", "--out", project.At("table"), "--set", "train.optimizer.momentum=0.99", "--set", "train.epochs=40");
+        Assert.That((result.Code, result.Errors), Is.EqualTo(((int)ExitCode.Diverged, result.Errors)));
+        Assert.Multiple(() =>
+        {
+            Assert.That(result.Errors, Does.Contain("wild, seed 0: diverged in epoch"));
+            Assert.That(result.Output, Does.Contain("calm").And.Not.Contain("wild"));
+            Assert.That(File.ReadAllLines(project.At("table", "summary.csv")), Has.Length.EqualTo(3));
+        });
+    }
+
+    [Test]
     public void Search_and_train_in_two_commands_give_what_run_gives()
     {
         using var project = new TinyProject();

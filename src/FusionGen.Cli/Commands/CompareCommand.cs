@@ -38,12 +38,15 @@ internal sealed class CompareCommand : ToolCommand
         var comparison = new Comparison([.. seeds.SelectMany(seed => Trials(folder, opened, names, seed))]);
         var data = opened[0].Data;
         var title = $"{data.Name}: {data.Train.Count} training, {data.Val.Count} validation, {data.Test.Count} test images, seed{(seeds.Count == 1 ? "" : "s")} {string.Join(", ", seeds)}";
-        comparison.Run(terminal, () => comparison.Write(folder, title));
+        var diverged = comparison.RunAll(terminal, () => comparison.Write(folder, title));
         comparison.Write(folder, title);
         terminal.Heading(title);
         comparison.Write(terminal);
         terminal.Line($"written: {Path.Combine(folder, "report.html")}, summary.csv, summary.md");
-        return ExitCode.Ok;
+        if (diverged.Count == 0)
+            return ExitCode.Ok;
+        terminal.Error($"not in the table, or in it with fewer seeds: {string.Join("; ", diverged)}");
+        return ExitCode.Diverged;
     }
 
     private static IEnumerable<Trial> Trials(string folder, List<Experiment> opened, List<string> names, long seed)

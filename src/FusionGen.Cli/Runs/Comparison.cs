@@ -18,10 +18,22 @@ internal sealed class Comparison(IReadOnlyList<Trial> parts)
     /// <summary>The outcomes of a seed, in the order of its parts.</summary>
     public IReadOnlyList<Outcome> Of(long seed) => [.. parts.Zip(this.outcomes).Where(pair => pair.First.Seed == seed && pair.Second is not null).Select(pair => pair.Second!)];
 
+    /// <summary>Runs what is not done yet; a part that diverges is left out of the table and does not keep the others from theirs.</summary>
+    /// <param name="terminal">Hears of every part.</param>
+    /// <param name="finished">Called after each.</param>
+    /// <returns>What diverged, and why.</returns>
+    public IReadOnlyList<string> RunAll(Terminal terminal, Action finished)
+    {
+        var diverged = new List<string>();
+        this.Run(terminal, finished, (part, error) => diverged.Add(string.Create(CultureInfo.InvariantCulture, $"{part.Row}, seed {part.Seed}: {error.Message}")));
+        return diverged;
+    }
+
     /// <summary>Runs what is not done yet.</summary>
     /// <param name="terminal">Hears of every part.</param>
     /// <param name="finished">Called after each.</param>
-    public void Run(Terminal terminal, Action finished)
+    /// <param name="diverged">Told of a part that diverges; it ends the run if null.</param>
+    public void Run(Terminal terminal, Action finished, Action<Trial, FusionException>? diverged = null)
     {
         var seconds = parts.Select(part => part.Done()?.Seconds).ToArray();
         for (var i = 0; i < parts.Count; i++)
@@ -29,7 +41,17 @@ internal sealed class Comparison(IReadOnlyList<Trial> parts)
             var isNew = seconds[i] is null;
             if (isNew)
                 terminal.Note(string.Create(CultureInfo.InvariantCulture, $"part {i + 1} of {parts.Count}: seed {parts[i].Seed}, {parts[i].Row}{Left(seconds, i)}"));
-            (this.outcomes[i], seconds[i]) = parts[i].Take();
+            try
+            {
+                (this.outcomes[i], seconds[i]) = parts[i].Take();
+            }
+            catch (FusionException error) when (error.Code == ExitCode.Diverged && diverged is not null)
+            {
+                terminal.Note(string.Create(CultureInfo.InvariantCulture, $"seed {parts[i].Seed}, {parts[i].Row}: diverged"));
+                diverged(parts[i], error);
+                seconds[i] = 0;
+                continue;
+            }
             terminal.Note(string.Create(CultureInfo.InvariantCulture, $"seed {parts[i].Seed}, {parts[i].Row}: {Numbers.Percent(this.outcomes[i]!.Top1)}"));
             if (isNew)
                 finished();
