@@ -38,7 +38,7 @@ public sealed record BackboneContext(GraphBuilder Graph, SpecDocument Spec, Equa
     /// of 0.02 is too small for narrow networks. <paramref name="parts"/> layers side by side (q, k, v) start as that many layers.
     /// </summary>
     public (Value Weight, Value Bias) Dense(string name, int output, int input, int parts = 1) =>
-        (this.Weight($"{name}.weight", new Init(InitKind.Uniform, Math.Sqrt(6.0 / (input + (output / parts)))), output, input), this.Weight($"{name}.bias", Init.Zero, output));
+        (this.Weight($"{name}.weight", Init.Xavier(input, output / parts), output, input), this.Weight($"{name}.bias", Init.Zero, output));
 
     /// <summary>Builds a block.</summary>
     public Value InBlock(string name, int layer, Func<Value> build)

@@ -34,7 +34,7 @@ internal static class Budget
     public static long? KeepBytes(SpecDocument spec, Networks networks, Network network)
     {
         var plan = networks.Plan(network, isTraining: true);
-        return plan.Layout.Frozen() is not { } prefix || prefix.Blocked(spec.Train.Preprocessing, network) is not null ? 0
+        return plan.Layout.Frozen is not { } prefix || prefix.Blocked(spec.Train.Preprocessing, network) is not null ? 0
             : spec.Budget.Memory == 0 ? null
             : Math.Max(0, spec.Budget.Memory - networks.ParameterBytes - plan.PeakBytes(networks.Batch, networks.PassesOf(network)));
     }

@@ -21,7 +21,7 @@ internal sealed class StaticCode
         this.differentiation = differentiation;
         this.isSupernet = isSupernet;
         this.plan = plan;
-        this.frozen = plan.Layout.Frozen();
+        this.frozen = plan.Layout.Frozen;
         for (var i = 0; i < network.Parameters.Count; i++)
             this.parameterIndex.Add(network.Parameters[i].Name, i);
     }

@@ -73,6 +73,9 @@ public sealed record Init(InitKind Kind, double Scale, int Prompts = 0)
     /// <summary>All one.</summary>
     public static Init One { get; } = new(InitKind.Constant, 1);
 
+    /// <summary>Xavier uniform: ± √(6 / (fan-in + fan-out)).</summary>
+    public static Init Xavier(int fanIn, int fanOut) => new(InitKind.Uniform, Math.Sqrt(6.0 / (fanIn + fanOut)));
+
     /// <summary>Default of PyTorch's linear layer, weight and bias alike: uniform ± 1/√fan-in.</summary>
     public static Init Linear(int fanIn) => new(InitKind.Uniform, 1 / Math.Sqrt(fanIn));
 }

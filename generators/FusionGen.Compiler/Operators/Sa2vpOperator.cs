@@ -86,7 +86,7 @@ public sealed class Sa2vpOperator : FusionOperator
 
         /// <summary>Xavier uniform, and biases of hardly anything, as the released code starts.</summary>
         private (Value Weight, Value Bias) Dense(string name, int output, int input) => (
-            this.Weight($"{name}.weight", new Init(InitKind.Uniform, Math.Sqrt(6.0 / (input + output))), output, input), this.Weight($"{name}.bias", new Init(InitKind.Normal, 1e-6), output));
+            this.Weight($"{name}.weight", Init.Xavier(input, output), output, input), this.Weight($"{name}.bias", new Init(InitKind.Normal, 1e-6), output));
 
         /// <summary>A map of prompts (1, T, r), widened to (1, T, d).</summary>
         private Value Map(string name)

@@ -104,6 +104,7 @@ public sealed class StaticLayout
         this.samples.Sort((a, b) => a.Offset != b.Offset ? a.Offset.CompareTo(b.Offset) : a.First.CompareTo(b.First));
         this.SharedElements = Arrange(blocks.FindAll(block => block.Phase == Phase.Shared));
         this.PartialElements = Append(blocks.FindAll(block => block.Phase == Phase.Partial));
+        this.Frozen = plan.IsTraining ? this.Prefix() : null;
     }
 
     /// <summary>The calls, in order.</summary>
@@ -133,11 +134,13 @@ public sealed class StaticLayout
     }
 
     /// <summary>What a training step need not compute again; null where its first call is tuned already.</summary>
-    public FrozenPrefix? Frozen()
+    public FrozenPrefix? Frozen { get; }
+
+    private FrozenPrefix? Prefix()
     {
         var forward = this.calls.FindAll(call => call.Run.Stage == Stage.Forward);
         var call = forward.FindIndex(call => call.Run.Instructions.Exists(instruction => FrozenPrefix.Ends(instruction.Value)));
-        if (!this.plan.IsTraining || call <= 0)
+        if (call <= 0)
             return null;
         var prefix = forward.GetRange(0, call);
         var before = this.calls.FindAll(other => other.Run.Stage < Stage.Forward).Concat(prefix).Sum(other => other.Run.Instructions.Count);

@@ -2,8 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using FusionGen.Cli.Export;
 using FusionGen.Cli.Runs;
-using FusionGen.Compiler;
-using FusionGen.Compiler.Spec;
 using FusionGen.Data;
 using FusionGen.Training;
 using FusionGen.Weights;
@@ -48,8 +46,7 @@ internal sealed class ExportCommand : ToolCommand
         var (terminal, opened) = (invocation.Terminal, this.experiment.Open(invocation));
         var target = invocation.Get(this.path) ?? $"{opened.Spec.Name}.safetensors";
         using var trained = TrainedModel.Load(opened, invocation.Get(this.adapter));
-        var policy = new PolicyDocument(trained.Config.Model, SpecHash.Of(opened.Spec.Document), trained.Config.Policy.ToEquatableArray());
-        var count = MergedNetwork.Write(target, opened.Spec, policy, trained.Model, new Dictionary<string, string>(StringComparer.Ordinal)
+        var count = MergedNetwork.Write(target, opened.Spec, trained.Policy, trained.Model, new Dictionary<string, string>(StringComparer.Ordinal)
         {
             ["format"] = "pt",
             ["merged"] = string.Join(' ', trained.Config.Policy.Select(name => name.Length > 0 ? name : "-")),

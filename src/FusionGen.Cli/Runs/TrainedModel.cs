@@ -8,10 +8,11 @@ namespace FusionGen.Cli.Runs;
 /// <summary>A model compiled for the policy of an adapter, with backbone and adapter loaded.</summary>
 internal sealed class TrainedModel : IDisposable
 {
-    private TrainedModel(FusionModel model, AdapterConfig config)
+    private TrainedModel(FusionModel model, AdapterConfig config, PolicyDocument policy)
     {
         this.Model = model;
         this.Config = config;
+        this.Policy = policy;
     }
 
     /// <summary>The model.</summary>
@@ -19,6 +20,9 @@ internal sealed class TrainedModel : IDisposable
 
     /// <summary>What the adapter says of itself.</summary>
     public AdapterConfig Config { get; }
+
+    /// <summary>The operator of each layer.</summary>
+    public PolicyDocument Policy { get; }
 
     /// <summary>The option that names an adapter.</summary>
     public static Option<string?> Option() => new("--adapter") { Description = "Folder with adapter_model.safetensors; runs/SPEC-0/adapter if not given.", HelpName = "folder" };
@@ -38,7 +42,7 @@ internal sealed class TrainedModel : IDisposable
         {
             foreach (var note in Adapter.Load(folder, model, experiment.Prepare(model, 0)).Notes)
                 experiment.Tell($"{folder}: {note}");
-            return new TrainedModel(model, config);
+            return new TrainedModel(model, config, policy);
         }
         catch
         {

@@ -48,7 +48,7 @@ public class FrozenPrefixTests
     [Test]
     public void IsNothingWhereEverythingIsTuned() => Assert.That(Prefix(TinySpecs.Network(TinySpecs.Vit("", more: "tune: all\n")), isShort: true), Is.Null);
 
-    private static FrozenPrefix? Prefix(Network network, bool isShort) => StaticPlan.Of(Differentiation.Of(Pipeline.ForTraining(network, isShort))).Layout.Frozen();
+    private static FrozenPrefix? Prefix(Network network, bool isShort) => StaticPlan.Of(Differentiation.Of(Pipeline.ForTraining(network, isShort))).Layout.Frozen;
 
     [TestCase("pfd")]
     [TestCase("vpt-fgvc")]
