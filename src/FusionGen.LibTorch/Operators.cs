@@ -209,6 +209,7 @@ internal static class Operators
     public static readonly Operator fill_ = new("aten::fill_", "Scalar");
     public static readonly Operator to_dtype = new("aten::to", "dtype");
     public static readonly Operator to_device = new("aten::to", "device");
+    public static readonly Operator pin_memory = new("aten::pin_memory");
     public static readonly Operator item = new("aten::item");
     public static readonly Operator alias = new("aten::alias");
     public static readonly Operator as_strided = new("aten::as_strided");

@@ -43,6 +43,8 @@ public static partial class torch
 
         public Tensor cuda(Device? device = null, bool non_blocking = false) => this.to(device ?? CUDA, non_blocking: non_blocking);
 
+        public Tensor pin_memory() => Operators.pin_memory.Call(this);
+
         public Tensor @float() => this.to(ScalarType.Float32);
 
         public Tensor @double() => this.to(ScalarType.Float64);

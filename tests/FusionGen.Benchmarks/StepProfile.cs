@@ -147,7 +147,7 @@ internal static partial class StepProfile
     }
 
     // A line of a static program.
-    [GeneratedRegex(@"^( +)StaticOps\.(\w+)\((.*)\);", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^( +)f\.Ops\.(\w+)\((.*)\);", RegexOptions.Multiline)]
     private static partial Regex Call();
 
     private static string Clocked(Match match)
@@ -173,7 +173,7 @@ internal static partial class StepProfile
             "Apply" or "ApplyGradient" => $"Add(\"{name} \" + {arguments[0]}, 0L{floats}, start)",
             _ => $"Add(\"{name}\", 0L{floats}, start)",
         };
-        return $"{match.Groups[1].Value}{{ var start = FusionGen.Benchmarks.StepClock.Now; StaticOps.{name}({match.Groups[3].Value}); FusionGen.Benchmarks.StepClock.{clock}; }}";
+        return $"{match.Groups[1].Value}{{ var start = FusionGen.Benchmarks.StepClock.Now; f.Ops.{name}({match.Groups[3].Value}); FusionGen.Benchmarks.StepClock.{clock}; }}";
     }
 
     private static bool IsSpan(string argument) => argument.StartsWith("f.", StringComparison.Ordinal) && argument is not ("f.B" or "f.Scratch") && !argument.StartsWith("f.IsDiscrete", StringComparison.Ordinal) && !argument.StartsWith("f.B ", StringComparison.Ordinal);

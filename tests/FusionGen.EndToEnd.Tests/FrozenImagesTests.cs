@@ -18,8 +18,8 @@ public sealed class FrozenImagesTests
         [Values("prefix prefix prefix prefix prefix", "none none none add prefix", "none none none none none", "affine none concat vapt e2vpt", "swin")] string choices, [Values(1, 2)] int workers)
     {
         using var network = Network(choices);
-        using var plain = new StaticEngine(network.Training!.Program, network, workers);
-        using var keeping = new StaticEngine(network.Training.Program, network, workers);
+        using var plain = new HostEngine(network.Training!.Program, network, workers);
+        using var keeping = new HostEngine(network.Training.Program, network, workers);
         keeping.KeepFrozen(1L << 30);
         foreach (var order in new[] { new[] { 0, 1, 2, 3, 4 }, [5, 6, 7, 8, 9, 10], [10, 3, 0, 7, 5, 1, 2], [4, 4, 6] })
         {
@@ -40,7 +40,7 @@ public sealed class FrozenImagesTests
         int[][] orders = [[0, 1, 2, 3, 4, 5, 6], [6, 2, 9], [10, 8, 7, 2, 0]];
         float[] All(int workers, long bytes, bool warm)
         {
-            using var engine = new StaticEngine(network.Training!.Program, network, workers);
+            using var engine = new HostEngine(network.Training!.Program, network, workers);
             engine.KeepFrozen(bytes);
             if (warm)
             {
@@ -65,7 +65,7 @@ public sealed class FrozenImagesTests
     {
         using var network = Network("none none prefix prefix prefix");
         using var batch = Batch(network, [.. Enumerable.Range(0, Images)]);
-        using var engine = new StaticEngine(network.Training!.Program, network, 1);
+        using var engine = new HostEngine(network.Training!.Program, network, 1);
         engine.KeepFrozen(1L << 30);
         var pass = network.AtOwn(engine.NewPass()).On(batch);
         for (var i = 0; i < 3; i++)

@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 
 namespace FusionGen.EndToEnd.Tests;
 
-/// <summary>Static program and eager modules are one network: logits, loss and every gradient.</summary>
+/// <summary>Static program, on the host and on a device, and eager modules are one network: logits, loss and every gradient. The device is libtorch's CPU.</summary>
 public sealed class StaticTests
 {
     private static IEnumerable<TestCaseData> Cases()
@@ -191,7 +191,7 @@ public sealed class StaticTests
         using var batch = Batch(spec, 29, ScalarType.Float32);
         float[] Run(DropoutStep? step, int workers)
         {
-            using var engine = new StaticEngine(network.Training!.Program, network, workers);
+            using var engine = new HostEngine(network.Training!.Program, network, workers);
             network.Dropout = step;
             var pass = network.AtOwn(engine.NewPass()).On(batch).Run();
             return [(float)pass.Loss, .. pass.Logits, .. pass.WeightGradient];
@@ -324,7 +324,7 @@ public sealed class StaticTests
         using var batch = Batch(spec, images, ScalarType.Float32);
         float[] Run(int workers)
         {
-            using var engine = new StaticEngine(network.Training!.Program, network, workers);
+            using var engine = new HostEngine(network.Training!.Program, network, workers);
             var (pass, alphas) = (network.AtOwn(engine.NewPass()).On(batch).Run(), new float[network.Alphas.Elements]);
             pass.Mixture.Gradient(alphas);
             return [(float)pass.Loss, .. pass.Logits, .. pass.WeightGradient, .. alphas];
@@ -476,16 +476,21 @@ public sealed class StaticTests
             var truth = Step(exact, spec, batch);
             var eager = Step(network, spec, batch);
             network.Engine = Engine.Static;
-            var @static = Step(network, spec, batch);
-            Assert.Multiple(() =>
+            foreach (var accelerator in new[] { null, new Accelerator(CPU) })
             {
-                foreach (var (name, expected) in truth)
+                network.Accelerator = accelerator;
+                var @static = Step(network, spec, batch);
+                Assert.Multiple(() =>
                 {
-                    // A prompt's mask is a factor of what a layer norm divides by: its gradient vanishes, term by term against those of the prompt's segments (METHOD §8.1).
-                    var scale = truth[name.Replace("mask.prompts", "mask.segments", StringComparison.Ordinal)];
-                    Assert.That(Error(@static[name], expected, scale), Is.LessThan(Math.Max(1e-5, 2 * Error(eager[name], expected, scale))), name);
-                }
-            });
+                    foreach (var (name, expected) in truth)
+                    {
+                        // A prompt's mask is a factor of what a layer norm divides by: its gradient vanishes, term by term against those of the prompt's segments (METHOD §8.1).
+                        var scale = truth[name.Replace("mask.prompts", "mask.segments", StringComparison.Ordinal)];
+                        Assert.That(Error(@static[name], expected, scale), Is.LessThan(Math.Max(1e-5, 2 * Error(eager[name], expected, scale))), $"{name}, {(accelerator is null ? "host" : "device")}");
+                    }
+                });
+            }
+            network.Accelerator = null;
         }
     }
 

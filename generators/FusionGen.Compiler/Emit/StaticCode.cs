@@ -242,7 +242,7 @@ internal sealed class StaticCode
         if (read.Count > 0)
         {
             using (code.Block("else"))
-                read.ForEach(i => code.Line($"StaticOps.Keep({(i.Residual is null ? "default" : this.Place(i.Residual))}, {this.Place(i.Result)});"));
+                read.ForEach(i => code.Line($"f.Ops.Keep({(i.Residual is null ? "default" : this.Place(i.Residual))}, {this.Place(i.Result)});"));
         }
         alike.Clear();
     }
@@ -256,14 +256,14 @@ internal sealed class StaticCode
         {
             foreach (var (place, section) in summands.Skip(1))
             {
-                code.Line($"StaticOps.Add({sum}, {this.Place(place, section)}, {result});  // {i.Value.Shape}");
+                code.Line($"f.Ops.Add({sum}, {this.Place(place, section)}, {result});  // {i.Value.Shape}");
                 sum = result;
             }
             return;
         }
-        code.Line($"{sum}.CopyTo({result});");
+        code.Line($"f.Ops.Keep({sum}, {result});");
         code.Line($"foreach (var i in (ReadOnlySpan<int>)[{string.Join(", ", summands.Skip(1).Select(summand => N(this.plan.Layout.Offset(summand.Place, summand.Section))))}])");
-        code.Line($"    StaticOps.Add({result}, f.{Arena(summands[0].Place)}(i, {N(i.Result.Elements)}), {result});  // {i.Value.Shape}");
+        code.Line($"    f.Ops.Add({result}, f.{Arena(summands[0].Place)}(i, {N(i.Result.Elements)}), {result});  // {i.Value.Shape}");
     }
 
     private void WriteCall(CodeWriter code, StaticInstruction i)
@@ -278,7 +278,7 @@ internal sealed class StaticCode
         var note = value.Hint.Length > 0 ? $"  // {value.Hint} {shape}" : $"  // {shape}";
         void Call(string method, params string[] arguments)
         {
-            code.Append("StaticOps.");
+            code.Append("f.Ops.");
             code.Append(method);
             for (var argument = 0; argument < arguments.Length; argument++)
             {
@@ -330,7 +330,7 @@ internal sealed class StaticCode
                 Call("SumTo", x[0], r);
                 break;
             case SumToOp:
-                code.Line($"{r}.Clear();");
+                code.Line($"f.Ops.Keep(default, {r});");
                 Copy(code, x[0], Strides(shapes[0]), 0, r, Stretched(shape, shapes[0]), 0, shapes[0], note, add: true);
                 break;
             case MulSumToOp:
@@ -410,10 +410,8 @@ internal sealed class StaticCode
                 Copy(code, x[0], Strides(shapes[0]), op.Index * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(kept), 0, kept, note);
                 break;
             case EmbedOp op:
-                if (i.Residual is null)
-                    code.Line($"{r}.Clear();");
-                else if (i.Residual != i.Result)
-                    code.Line($"{residual}.CopyTo({r});");
+                if (i.Residual is null || i.Residual != i.Result)
+                    code.Line($"f.Ops.Keep({residual}, {r});");
                 Copy(code, x[0], Strides(shapes[0]), 0, r, Strides(shape), op.Start * Strides(shape)[Axis(op.Axis, shape)], shapes[0], note, add: i.Residual is not null);
                 break;
             case PermuteOp op:
@@ -429,7 +427,7 @@ internal sealed class StaticCode
                 Call("Roll", x[0], r, N(op.Shift), N(shape[1].Size), N(shape[2].Size), N(shape[3].Size));
                 break;
             case PadOp:
-                code.Line($"{r}.Clear();");
+                code.Line($"f.Ops.Keep(default, {r});");
                 Copy(code, x[0], Strides(shapes[0]), 0, r, Strides(shape), 0, shapes[0], note);
                 break;
             case PatchEmbedOp op:
@@ -479,7 +477,7 @@ internal sealed class StaticCode
         }
         string List(IEnumerable<string> items) => $"[{string.Join(", ", items)}]";
         code.Line(
-            $"StaticOps.Copy({source}, {N(start)}, {List(dims.Select(dim => N(dim.From)))}, {target}, {N(place)}, {List(dims.Select(dim => N(dim.To)))}, " +
+            $"f.Ops.Copy({source}, {N(start)}, {List(dims.Select(dim => N(dim.From)))}, {target}, {N(place)}, {List(dims.Select(dim => N(dim.To)))}, " +
             $"{List(dims.Select(dim => dim.Batch ? Times(dim.Size) : N(dim.Size)))}, {Bool(add)});{note}");
     }
 

@@ -114,6 +114,23 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         }
     } = Engine.Static;
 
+    /// <summary>Where the static program computes, if not on the CPU. The parameters stay where they are, and are copied there whenever they have changed.</summary>
+    /// <exception cref="FusionException">There is no libtorch.</exception>
+    public Accelerator? Accelerator
+    {
+        get;
+        set
+        {
+            if (value is not null)
+                LibTorch.Require("an accelerator");
+            lock (this.gate)
+            {
+                this.DisposeEngines();
+                field = value;
+            }
+        }
+    }
+
     /// <summary>What dropout draws from in the training step that is being made; null outside of training, where nothing is dropped.</summary>
     public DropoutStep? Dropout { get; set; }
 
@@ -273,7 +290,14 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     private StaticEngine? EngineOf(ref StaticEngine? engine, Func<StaticProgram?> program)
     {
         lock (this.gate)
-            return engine ??= program() is { } own ? new StaticEngine(own, this) : null;
+            return engine ??= program() is { } own ? StaticEngine.Of(own, this) : null;
+    }
+
+    private void DisposeEngines()
+    {
+        this.step?.Dispose();
+        this.inference?.Dispose();
+        (this.step, this.inference, this.inferencePass) = (null, null, null);
     }
 
     /// <inheritdoc/>
@@ -281,8 +305,7 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     {
         if (disposing)
         {
-            this.step?.Dispose();
-            this.inference?.Dispose();
+            this.DisposeEngines();
             foreach (var view in this.views ?? [])
                 view.Dispose();
             this.Weights.Dispose();

@@ -29,6 +29,9 @@ public readonly ref struct StaticFrame
         this.Seed = seed;
     }
 
+    /// <summary>What can be done with the memory.</summary>
+    public StaticOps Ops => this.operands.Ops;
+
     /// <summary>Place in the batch of this run's first image.</summary>
     public int First { get; }
 
@@ -70,17 +73,17 @@ public readonly ref struct StaticFrame
     public unsafe ReadOnlySpan<float> Parameter(int index) => new((void*)this.operands.Parameters[index], this.operands.Counts[index]);
 
     /// <summary>π of a layer.</summary>
-    public ReadOnlySpan<float> Weights(int layer) => this.operands.Mixture.Weights(layer);
+    public ReadOnlySpan<float> Weights(int layer) => this.operands.Weights(layer);
 
     /// <summary>Whether a candidate of a layer has a share at all.</summary>
     public bool Has(int layer, int candidate) => this.operands.Mixture.Weights(layer)[candidate] != 0;
 
     /// <summary>ln π of a layer.</summary>
-    public ReadOnlySpan<float> LogWeights(int layer) => this.operands.Mixture.LogWeights(layer);
+    public ReadOnlySpan<float> LogWeights(int layer) => this.operands.LogWeights(layer);
 }
 
-/// <summary>Parameters and mixtures that a pass reads.</summary>
-internal sealed class StaticOperands
+/// <summary>Parameters and mixtures that a pass reads, and what reads them: here, in the machine's memory.</summary>
+internal class StaticOperands
 {
     /// <summary>A network's own parameters.</summary>
     public unsafe StaticOperands(IReadOnlyList<Tensor> table, StaticMixture mixture)
@@ -89,6 +92,12 @@ internal sealed class StaticOperands
         this.Parameters = [.. table.Select(parameter => (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(parameter.bytes)))];
         this.Counts = [.. table.Select(parameter => (int)parameter.numel())];
     }
+
+    /// <summary>The same operands elsewhere.</summary>
+    protected StaticOperands(nint[] parameters, int[] counts, StaticMixture mixture) => (this.Parameters, this.Counts, this.Mixture) = (parameters, counts, mixture);
+
+    /// <summary>The operations.</summary>
+    public virtual StaticOps Ops => HostOps.Instance;
 
     /// <summary>Where each lies.</summary>
     public nint[] Parameters { get; }
@@ -101,6 +110,12 @@ internal sealed class StaticOperands
 
     /// <summary>The mixture.</summary>
     public StaticMixture Mixture { get; }
+
+    /// <summary>π of a layer, as operations take it.</summary>
+    public virtual ReadOnlySpan<float> Weights(int layer) => this.Mixture.Weights(layer);
+
+    /// <summary>ln π of a layer, as operations take it.</summary>
+    public virtual ReadOnlySpan<float> LogWeights(int layer) => this.Mixture.LogWeights(layer);
 }
 
 /// <summary>Memory outside the collector's heap, on a cache line's border; zeros at first.</summary>

@@ -14,6 +14,12 @@ internal sealed class StaticMixture
     /// <summary>Whether it is a vertex: what acts only after discretisation acts.</summary>
     public bool IsDiscrete { get; private set; }
 
+    /// <summary>How many layers there are, choice or not.</summary>
+    public int Layers => this.layers.Length;
+
+    /// <summary>Whether a layer has a choice.</summary>
+    public bool Has(int layer) => this.layers[layer] is not null;
+
     /// <summary>π of a layer.</summary>
     public ReadOnlySpan<float> Weights(int layer) => this.layers[layer]!.Weights;
 

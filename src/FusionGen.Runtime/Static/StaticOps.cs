@@ -3,10 +3,10 @@ using FusionGen.Kernels;
 namespace FusionGen.Static;
 
 /// <summary>
-/// The operations of static programs: what the compiler's graph means on spans of float32, rows contiguous. Nothing here allocates; sums run
-/// in a fixed order.
+/// The operations of static programs: what the compiler's graph means on float32 numbers, rows contiguous. A program hands spans from its frame to them and never looks into
+/// one itself: whose memory they are in is a matter between the frame and these operations.
 /// </summary>
-public static class StaticOps
+public abstract class StaticOps
 {
     /// <summary>y = x·wᵀ + bias + residual.</summary>
     /// <param name="x">(rows, inner).</param>
@@ -17,184 +17,63 @@ public static class StaticOps
     /// <param name="rows">Rows.</param>
     /// <param name="inner">Width of x.</param>
     /// <param name="outer">Width of y.</param>
-    public static void Linear(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, ReadOnlySpan<float> residual, Span<float> y, int rows, int inner, int outer)
-    {
-        Product(false, true, rows, outer, inner, x, weight, residual, y, bias);
-    }
+    public abstract void Linear(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, ReadOnlySpan<float> residual, Span<float> y, int rows, int inner, int outer);
 
     /// <summary>c = a·b + residual, <paramref name="count"/> times; an operand that is shared serves all.</summary>
-    public static void MatMul(
-        ReadOnlySpan<float> a, bool transposeA, bool sharedA, ReadOnlySpan<float> b, bool transposeB, bool sharedB, ReadOnlySpan<float> residual, Span<float> c, int count, int m, int n, int k)
-    {
-        if (sharedB && !sharedA && !transposeA)
-        {
-            // All rows of all images in one product.
-            Product(false, transposeB, count * m, n, k, a, b, residual, c);
-            return;
-        }
-        for (var i = 0; i < count; i++)
-        {
-            var place = new Range(i * m * n, (i + 1) * m * n);
-            Product(
-                transposeA, transposeB, m, n, k,
-                sharedA ? a : a.Slice(i * m * k, m * k), sharedB ? b : b.Slice(i * k * n, k * n), residual.IsEmpty ? default : residual[place], c[place]);
-        }
-    }
+    public abstract void MatMul(
+        ReadOnlySpan<float> a, bool transposeA, bool sharedA, ReadOnlySpan<float> b, bool transposeB, bool sharedB, ReadOnlySpan<float> residual, Span<float> c, int count, int m, int n, int k);
 
     /// <summary>y = mᵀ·x, or m·x where transposed, + residual, which may be one for all, of every image; where few entries of m are not zero, by rows.</summary>
-    public static void Mix(ReadOnlySpan<float> mix, bool transposed, ReadOnlySpan<float> x, ReadOnlySpan<float> residual, Span<float> y, bool isSparse, int images, int rows, int width)
-    {
-        for (var image = 0; image < images; image++)
-        {
-            var place = new Range(image * rows * width, (image + 1) * rows * width);
-            var from = residual.Length < y.Length ? residual : residual[place];
-            var to = y[place];
-            if (!isSparse)
-            {
-                Product(!transposed, false, rows, width, rows, mix, x[place], from, to);
-                continue;
-            }
-            if (from.IsEmpty)
-                to.Clear();
-            else if (!from.Overlaps(to))
-                from.CopyTo(to);
-            SparseMix.Multiply(rows, width, mix, transposed, x[place], to);
-        }
-    }
+    public abstract void Mix(ReadOnlySpan<float> mix, bool transposed, ReadOnlySpan<float> x, ReadOnlySpan<float> residual, Span<float> y, bool isSparse, int images, int rows, int width);
 
     /// <summary>Gradient of <see cref="Mix"/> with respect to m, summed over the images; where few entries of m are not zero, of those alone.</summary>
-    public static void MixGradient(ReadOnlySpan<float> mix, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dMix, bool isSparse, int images, int rows, int width)
-    {
-        if (isSparse)
-            SparseMix.Backward(rows, width, mix, x, dy, dMix);
-        else
-            MatMulSum(x, false, dy, true, dMix, images, rows, rows, width);
-    }
+    public abstract void MixGradient(ReadOnlySpan<float> mix, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dMix, bool isSparse, int images, int rows, int width);
 
     /// <summary>c = Σ a·b over <paramref name="count"/> pairs.</summary>
-    public static void MatMulSum(ReadOnlySpan<float> a, bool transposeA, ReadOnlySpan<float> b, bool transposeB, Span<float> c, int count, int m, int n, int k)
-    {
-        if (transposeA && !transposeB)
-        {
-            // Σ aᵢᵀbᵢ is one product of all rows.
-            Product(true, false, m, n, count * k, a, b, default, c);
-            return;
-        }
-        for (var i = 0; i < count; i++)
-            Product(transposeA, transposeB, m, n, k, a.Slice(i * m * k, m * k), b.Slice(i * k * n, k * n), i == 0 ? default : c, c);
-    }
+    public abstract void MatMulSum(ReadOnlySpan<float> a, bool transposeA, ReadOnlySpan<float> b, bool transposeB, Span<float> c, int count, int m, int n, int k);
 
     /// <summary>y = residual + 0: what is left of an operation whose result is zero. A residual shorter than y repeats; an empty one is none.</summary>
-    public static void Keep(ReadOnlySpan<float> residual, Span<float> y)
-    {
-        if (residual.IsEmpty)
-            y.Clear();
-        else if (!residual.Overlaps(y))
-        {
-            for (var at = 0; at < y.Length; at += residual.Length)
-                residual.CopyTo(y[at..]);
-        }
-    }
+    public abstract void Keep(ReadOnlySpan<float> residual, Span<float> y);
 
     /// <summary>y = a + b; an operand shorter than y repeats.</summary>
-    public static void Add(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y) => Elementwise.Add(Longer(a, b), Shorter(a, b), y);
+    public abstract void Add(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y);
 
     /// <summary>y = a ⊙ b; an operand shorter than y repeats.</summary>
-    public static void Mul(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y) => Elementwise.Multiply(Longer(a, b), Shorter(a, b), y);
+    public abstract void Mul(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y);
 
     /// <summary>y = a ⊙ b + c; an operand shorter than y repeats.</summary>
-    public static void MulAdd(ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> c, Span<float> y) => Elementwise.MultiplyAdd(Longer(a, b), Shorter(a, b), c, y);
+    public abstract void MulAdd(ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> c, Span<float> y);
 
     /// <summary>y = the sum of x's stretches of y's length.</summary>
-    public static void SumTo(ReadOnlySpan<float> x, Span<float> y)
-    {
-        y.Clear();
-        Elementwise.SumInto(x, y);
-    }
+    public abstract void SumTo(ReadOnlySpan<float> x, Span<float> y);
 
     /// <summary>y = the sum of the stretches of y's length of a ⊙ b, where the shorter repeats.</summary>
-    public static void MulSumTo(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
-    {
-        y.Clear();
-        Elementwise.SumProductInto(Longer(a, b), Shorter(a, b), y);
-    }
+    public abstract void MulSumTo(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y);
 
     /// <summary>y = x times a number, plus a number.</summary>
-    public static void Scale(ReadOnlySpan<float> x, float factor, float offset, Span<float> y)
-    {
-        Elementwise.Scale(x, factor, y);
-        if (offset == 0)
-            return;
-        foreach (ref var number in y)
-            number += offset;
-    }
+    public abstract void Scale(ReadOnlySpan<float> x, float factor, float offset, Span<float> y);
 
     /// <summary>y = f(x).</summary>
-    public static void Apply(Activation function, ReadOnlySpan<float> x, Span<float> y)
-    {
-        var partition = new ActivationPartition { Function = function, X = x, Y = y };
-        // An exponential and what goes with it costs about as much as 32 multiply-adds of a product.
-        Share(ref partition, 32L * x.Length, default);
-    }
+    public abstract void Apply(Activation function, ReadOnlySpan<float> x, Span<float> y);
 
     /// <summary>dx = f′(x) ⊙ dy.</summary>
-    public static void ApplyGradient(Activation function, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dx) => Activations.Backward(function, x, default, dy, dx);
+    public abstract void ApplyGradient(Activation function, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dx);
 
     /// <summary>Layer norm of rows; saves every row's mean, then every row's reciprocal deviation.</summary>
-    public static void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y, Span<float> statistics, int width, float epsilon)
-    {
-        var rows = x.Length / width;
-        Kernels.LayerNorm.Forward(rows, x, weight, bias, epsilon, y, statistics[..rows], statistics[rows..]);
-    }
+    public abstract void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y, Span<float> statistics, int width, float epsilon);
 
     /// <summary>dx of layer norm, plus residual.</summary>
-    public static void LayerNormGradient(
-        ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> weight, ReadOnlySpan<float> statistics, ReadOnlySpan<float> residual, Span<float> dx, int width)
-    {
-        var rows = x.Length / width;
-        if (!residual.IsEmpty && !residual.Overlaps(dx))
-            residual.CopyTo(dx);
-        Kernels.LayerNorm.Backward(rows, x, statistics[..rows], statistics[rows..], weight, dy, dx, accumulate: !residual.IsEmpty);
-    }
+    public abstract void LayerNormGradient(
+        ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> weight, ReadOnlySpan<float> statistics, ReadOnlySpan<float> residual, Span<float> dx, int width);
 
     /// <summary>Σ dy ⊙ x̂ over all rows: the gradient of a layer norm's γ.</summary>
-    public static void LayerNormScaleGradient(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> statistics, Span<float> dWeight, int width)
-    {
-        var rows = x.Length / width;
-        dWeight.Clear();
-        Kernels.LayerNorm.BackwardParameters(rows, x, statistics[..rows], statistics[rows..], dy, dWeight, default);
-    }
+    public abstract void LayerNormScaleGradient(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> statistics, Span<float> dWeight, int width);
 
     /// <summary>Softmax along an axis of <paramref name="size"/> entries, <paramref name="inner"/> apart; over the largest <paramref name="top"/> of them if that is not 0.</summary>
-    public static void Softmax(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int top)
-    {
-        if (inner == 1 && top == 0)
-        {
-            Kernels.Softmax.Rows(x.Length / size, x, y);
-            return;
-        }
-        for (var at = 0; at < x.Length; at += size * inner)
-        {
-            var from = x.Slice(at, size * inner);
-            var to = y.Slice(at, size * inner);
-            if (top == 0)
-                Kernels.Softmax.ColumnsForward(size, from, to);
-            else
-                Kernels.Softmax.TopColumns(size, from, Math.Min(top, size), to);
-        }
-    }
+    public abstract void Softmax(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int top);
 
     /// <summary>y ⊙ (dy − Σ y ⊙ dy), the sum along the axis.</summary>
-    public static void SoftmaxGradient(ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx, int size, int inner)
-    {
-        if (inner == 1)
-        {
-            Kernels.Softmax.RowsBackward(y.Length / size, y, dy, dx);
-            return;
-        }
-        for (var at = 0; at < y.Length; at += size * inner)
-            Kernels.Softmax.ColumnsBackward(size, y.Slice(at, size * inner), dy.Slice(at, size * inner), dx.Slice(at, size * inner));
-    }
+    public abstract void SoftmaxGradient(ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx, int size, int inner);
 
     /// <summary>Multi-head self-attention of fused projections.</summary>
     /// <param name="qkv">(B, T, 3d).</param>
@@ -210,32 +89,14 @@ public static class StaticOps
     /// <param name="heads">H.</param>
     /// <param name="asking">How many of the first rows ask.</param>
     /// <param name="prefixRows">P.</param>
-    public static void Attention(
+    public abstract void Attention(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
-        Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
-    {
-        var partition = new AttentionPartition
-        {
-            Shape = new(images, rows, width, heads, prefixRows, asking),
-            Inputs = new(qkv, prefix, logWeight, bias),
-            Output = y,
-            Normalisers = normalisers,
-        };
-        Share(ref partition, 2L * images * partition.Shape.Queries * partition.Shape.Keys * width, scratch);
-    }
+        Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows);
 
     /// <summary>Gradients of <see cref="Attention"/>; what all images share is summed over them.</summary>
-    public static void AttentionGradient(
+    public abstract void AttentionGradient(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> normalisers,
-        Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
-    {
-        dPrefix.Clear();
-        dLogWeight.Clear();
-        dBias.Clear();
-        Kernels.Attention.Backward(
-            new AttentionShape(images, rows, width, heads, prefixRows, asking), new AttentionInputs(qkv, prefix, logWeight, bias),
-            normalisers, y, dy, new AttentionGradients(dQkv, dPrefix, dLogWeight, dBias), scratch);
-    }
+        Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows);
 
     /// <summary>Every head's entries times its own rows of a weight.</summary>
     /// <param name="x">(B, H·inner); transposed, (B, H, outer).</param>
@@ -246,143 +107,53 @@ public static class StaticOps
     /// <param name="heads">H.</param>
     /// <param name="inner">Rows of a head.</param>
     /// <param name="outer">Width of the weight.</param>
-    public static void HeadProduct(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Span<float> y, bool transposed, int images, int heads, int inner, int outer)
-    {
-        var (from, to) = transposed ? (outer, inner) : (inner, outer);
-        for (var head = 0; head < heads; head++)
-        {
-            Gemm.Multiply(
-                images, to, from, new MatrixView(x[(head * from)..], heads * from), new MatrixView(weight[(head * inner * outer)..], outer, transposed), y[(head * to)..], heads * to);
-        }
-    }
+    public abstract void HeadProduct(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Span<float> y, bool transposed, int images, int heads, int inner, int outer);
 
     /// <summary>Attention whose keys and values are rows themselves; <paramref name="probabilities"/> (B, H, T+P) are left for the gradient.</summary>
-    public static void RowAttention(
+    public abstract void RowAttention(
         ReadOnlySpan<float> rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, Span<float> y, Span<float> probabilities,
-        int images, int tokens, int width, int heads, int prefixRows) => Kernels.RowAttention.Forward(new(images, tokens, width, heads, prefixRows), rows, queries, prefix, logWeight, y, probabilities);
+        int images, int tokens, int width, int heads, int prefixRows);
 
     /// <summary>Gradients of <see cref="RowAttention"/>; what all images share is summed over them.</summary>
-    public static void RowAttentionGradient(
+    public abstract void RowAttentionGradient(
         ReadOnlySpan<float> rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> prefix, ReadOnlySpan<float> dy, ReadOnlySpan<float> probabilities,
-        Span<float> dRows, Span<float> dQueries, Span<float> dPrefix, Span<float> dLogWeight, Span<float> scratch, int images, int tokens, int width, int heads, int prefixRows)
-    {
-        dPrefix.Clear();
-        dLogWeight.Clear();
-        Kernels.RowAttention.Backward(new(images, tokens, width, heads, prefixRows), rows, queries, prefix, probabilities, dy, dRows, dQueries, dPrefix, dLogWeight, scratch);
-    }
+        Span<float> dRows, Span<float> dQueries, Span<float> dPrefix, Span<float> dLogWeight, Span<float> scratch, int images, int tokens, int width, int heads, int prefixRows);
 
     /// <summary>(n, r, c) → (n·r, n·c) with the blocks on the diagonal.</summary>
-    public static void BlockDiagonal(ReadOnlySpan<float> x, Span<float> y, int count, int rows, int columns)
-    {
-        y.Clear();
-        for (var i = 0; i < count * rows; i++)
-            x.Slice(i * columns, columns).CopyTo(y[((i * count * columns) + (i / rows * columns))..]);
-    }
+    public abstract void BlockDiagonal(ReadOnlySpan<float> x, Span<float> y, int count, int rows, int columns);
 
     /// <summary>The blocks (n, r, c) on the diagonal of (n·r, n·c).</summary>
-    public static void DiagonalBlocks(ReadOnlySpan<float> x, Span<float> y, int count, int rows, int columns)
-    {
-        for (var i = 0; i < count * rows; i++)
-            x.Slice((i * count * columns) + (i / rows * columns), columns).CopyTo(y[(i * columns)..]);
-    }
+    public abstract void DiagonalBlocks(ReadOnlySpan<float> x, Span<float> y, int count, int rows, int columns);
 
     /// <summary>Moves elements along strides; with <paramref name="add"/> adds them to what is there.</summary>
-    public static void Copy(
-        ReadOnlySpan<float> source, int start, ReadOnlySpan<int> from, Span<float> target, int place, ReadOnlySpan<int> to, ReadOnlySpan<int> sizes, bool add) =>
-        StridedCopy.Copy(sizes, source[start..], from, target[place..], to, add);
+    public abstract void Copy(
+        ReadOnlySpan<float> source, int start, ReadOnlySpan<int> from, Span<float> target, int place, ReadOnlySpan<int> to, ReadOnlySpan<int> sizes, bool add);
 
     /// <summary>Dropout's factors of a step: of each image, or one mask that all share.</summary>
-    public static void DropoutMask(in StaticFrame frame, uint site, float rate, bool perImage, Span<float> mask)
-    {
-        if (frame.Dropout is not { } step)
-        {
-            mask.Fill(1);
-            return;
-        }
-        var length = perImage ? mask.Length / frame.B : mask.Length;
-        for (var i = 0; i * length < mask.Length; i++)
-            step.Fill(mask.Slice(i * length, length), site, perImage ? frame.First + i : 0, rate);
-    }
+    public abstract void DropoutMask(in StaticFrame frame, uint site, float rate, bool perImage, Span<float> mask);
 
     /// <summary>Cyclic shift of the rows and columns of (n, rows, columns, width).</summary>
-    public static void Roll(ReadOnlySpan<float> x, Span<float> y, int shift, int rows, int columns, int width)
-    {
-        for (var image = 0; image < x.Length / (rows * columns * width); image++)
-        {
-            for (var row = 0; row < rows; row++)
-            {
-                for (var column = 0; column < columns; column++)
-                {
-                    var (toRow, toColumn) = (Modulo(row + shift, rows), Modulo(column + shift, columns));
-                    x.Slice(((((image * rows) + row) * columns) + column) * width, width).CopyTo(y[(((((image * rows) + toRow) * columns) + toColumn) * width)..]);
-                }
-            }
-        }
-
-        static int Modulo(int a, int b) => ((a % b) + b) % b;
-    }
+    public abstract void Roll(ReadOnlySpan<float> x, Span<float> y, int shift, int rows, int columns, int width);
 
     /// <summary>Patches of images (B, C, S, S) as rows (B, N, C·p·p).</summary>
-    public static void PatchRows(ReadOnlySpan<float> images, Span<float> rows, int patch, int channels, int side) => PatchEmbed.Gather(images, channels, side, patch, rows);
+    public abstract void PatchRows(ReadOnlySpan<float> images, Span<float> rows, int patch, int channels, int side);
 
     /// <summary>Mean along an axis of <paramref name="size"/> entries, <paramref name="inner"/> apart, from <paramref name="start"/> on.</summary>
-    public static void Mean(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int start)
-    {
-        y.Clear();
-        for (var outer = 0; outer < y.Length / inner; outer++)
-            Elementwise.SumInto(x[(((outer * size) + start) * inner)..((outer + 1) * size * inner)], y.Slice(outer * inner, inner));
-        Elementwise.Scale(y, 1f / (size - start), y);
-    }
+    public abstract void Mean(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int start);
 
     /// <summary>Swin's relative position bias: table ((2w−1)², H) → (H, w², w²).</summary>
-    public static void RelativeBias(ReadOnlySpan<float> table, Span<float> bias, int window)
-    {
-        var places = window * window;
-        var heads = bias.Length / (places * places);
-        for (var h = 0; h < heads; h++)
-        {
-            for (var i = 0; i < places * places; i++)
-                bias[(h * places * places) + i] = table[(Offset(window, i / places, i % places) * heads) + h];
-        }
-    }
+    public abstract void RelativeBias(ReadOnlySpan<float> table, Span<float> bias, int window);
 
     /// <summary>Every place's gradient to the table entry it was read from.</summary>
-    public static void RelativeBiasGradient(ReadOnlySpan<float> dBias, Span<float> dTable, int window)
-    {
-        var places = window * window;
-        var heads = dBias.Length / (places * places);
-        dTable.Clear();
-        for (var h = 0; h < heads; h++)
-        {
-            for (var i = 0; i < places * places; i++)
-                dTable[(Offset(window, i / places, i % places) * heads) + h] += dBias[(h * places * places) + i];
-        }
-    }
+    public abstract void RelativeBiasGradient(ReadOnlySpan<float> dBias, Span<float> dTable, int window);
 
     /// <summary>Swin's mask of shifted windows, (n, 1, w², w²): −100 between places that lie side by side only because of the shift.</summary>
-    public static void WindowMask(Span<float> mask, int rows, int columns, int window, int shift)
-    {
-        var (across, places) = (columns / window, window * window);
-        for (var i = 0; i < mask.Length; i++)
-        {
-            var (at, one, other) = (i / (places * places), i / places % places, i % places);
-            mask[i] = Region(at, one) == Region(at, other) ? 0 : -100;
-        }
-
-        int Region(int at, int place) =>
-            (Part((at / across * window) + (place / window), rows) * 3) + Part((at % across * window) + (place % window), columns);
-
-        int Part(int at, int size) => at < size - window ? 0 : at < size - shift ? 1 : 2;
-    }
+    public abstract void WindowMask(Span<float> mask, int rows, int columns, int window, int shift);
 
     /// <summary>Added to logits (H, T, T): row 0 sees all tokens, a patch its 3×3 neighbours; padded, one more token once for every neighbour that a patch lacks.</summary>
-    public static void NeighbourBias(Span<float> bias, int side, int heads, bool padded)
-    {
-        for (var i = 0; i < bias.Length; i++)
-            bias[i] = (float)NeighbourBias(i, side, padded);
-    }
+    public abstract void NeighbourBias(Span<float> bias, int side, int heads, bool padded);
 
-    /// <summary>An entry of it.</summary>
+    /// <summary>An entry of <see cref="NeighbourBias(Span{float}, int, int, bool)"/>.</summary>
     internal static double NeighbourBias(int index, int side, bool padded)
     {
         const double Unseen = -1e9;
@@ -398,43 +169,5 @@ public static class StaticOps
         return seen == 9 ? Unseen : Math.Log(9 - seen);
 
         int Within(int at) => 1 + (at > 0 ? 1 : 0) + (at < side - 1 ? 1 : 0);
-    }
-
-    private static ReadOnlySpan<float> Longer(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => a.Length >= b.Length ? a : b;
-
-    private static ReadOnlySpan<float> Shorter(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => a.Length >= b.Length ? b : a;
-
-    private static void Product(
-        bool transposeA, bool transposeB, int m, int n, int k, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> residual, Span<float> c, ReadOnlySpan<float> bias = default)
-    {
-        var partition = new ProductPartition
-        {
-            M = m,
-            N = n,
-            K = k,
-            A = new(a, transposeA ? m : k, transposeA),
-            B = b,
-            TransposeB = transposeB,
-            Residual = residual,
-            Bias = bias,
-            C = c,
-        };
-        Share(ref partition, (long)m * n * k, default);
-    }
-
-    /// <summary>Does an operation, with the team's help where it is worth it.</summary>
-    private static void Share<T>(scoped ref T operation, long multiplyAdds, Span<float> scratch)
-        where T : struct, IPartition, allows ref struct
-    {
-        if (Partitions.IsWorthwhile(multiplyAdds))
-            Team.Run(ref operation, scratch);
-        else
-            operation.Run(0, 1, scratch);
-    }
-
-    private static int Offset(int window, int i, int j)
-    {
-        var side = (2 * window) - 1;
-        return (((i / window) - (j / window) + window - 1) * side) + (i % window) - (j % window) + window - 1;
     }
 }
