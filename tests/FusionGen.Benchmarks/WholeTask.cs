@@ -18,7 +18,7 @@ internal sealed class WholeTask(string spec, string? data, string folder)
     private static readonly string[] Authors =
     [
         "search.epochs=90", "search.warmup=10", "search.batch=64", "search.every=step", "search.temperature.from=5", "search.temperature.to=0.001",
-        "search.entropy=0.01", "search.cost=0.05", "search.clip=1", "search.optimizer.kind=adamw", "search.optimizer.lr=1e-3", "search.optimizer.weight-decay=0.01",
+        "search.entropy=0.01", "search.cost=0.05", "search.clip=1", "search.stop=0", "search.optimizer.kind=adamw", "search.optimizer.lr=1e-3", "search.optimizer.weight-decay=0.01",
         "search.architecture.kind=adamw", "search.architecture.lr=3e-4", "search.architecture.weight-decay=0",
         "train.epochs=10", "train.batch=64", "train.continue=true", "train.optimizer.kind=adamw", "train.optimizer.lr=1e-3", "train.optimizer.weight-decay=0.01",
     ];

@@ -407,9 +407,11 @@ public sealed class StaticTests
 
     /// <summary>Fifty steps of either level in turn lead both engines to the same policy, and to the same α to 1e-4.</summary>
     [TestCase(SearchOrder.First)]
+    [TestCase(SearchOrder.First, true)]
     [TestCase(SearchOrder.SecondFd)]
+    [TestCase(SearchOrder.SecondFd, true)]
     [TestCase(SearchOrder.SecondExact)]
-    public void A_search_of_fifty_steps_finds_the_same(SearchOrder order)
+    public void A_search_of_fifty_steps_finds_the_same(SearchOrder order, bool onDevice = false)
     {
         var spec = Specs.Tiny();
         var compiled = CompiledSpec.Compile(spec, null);
@@ -418,6 +420,7 @@ public sealed class StaticTests
             using var network = compiled.CreateSupernet();
             Randomize(network);
             network.Engine = engine;
+            network.Accelerator = onDevice && engine == Engine.Static ? new Accelerator(CPU) : null;
             network.Temperature = 0.8;
             var settings = network.Plan.Search with
             {
@@ -502,7 +505,7 @@ public sealed class StaticTests
         return network;
     }
 
-    private static void Randomize(FusionNetwork network)
+    internal static void Randomize(FusionNetwork network)
     {
         network.Initialize(5);
         using var guard = no_grad();
@@ -515,7 +518,7 @@ public sealed class StaticTests
     }
 
     /// <summary>Loss, logits and every gradient, by name.</summary>
-    private static Dictionary<string, double[]> Step(FusionNetwork network, SpecDocument spec, int batch)
+    internal static Dictionary<string, double[]> Step(FusionNetwork network, SpecDocument spec, int batch)
     {
         using var scope = NewDisposeScope();
         using var given = Batch(spec, batch, network.DataType);
@@ -556,7 +559,7 @@ public sealed class StaticTests
         static double[] Numbers(Tensor tensor) => tensor.detach().to(ScalarType.Float64).contiguous().data<double>().ToArray();
     }
 
-    private static Batch Batch(SpecDocument spec, int size, ScalarType dtype) =>
+    internal static Batch Batch(SpecDocument spec, int size, ScalarType dtype) =>
         new(VertexTests.Images(spec, size).to(dtype), tensor(Enumerable.Range(0, size).Select(i => (long)(i * 5 % spec.Classes)).ToArray()));
 
     /// <summary>Batches of four images.</summary>

@@ -5,9 +5,7 @@ using FusionGen.Cli.Compilation;
 using FusionGen.Cli.Output;
 using FusionGen.Compiler.Spec;
 using FusionGen.Search;
-using FusionGen.Static;
 using FusionGen.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FusionGen.Cli.Commands;
@@ -19,10 +17,8 @@ internal sealed class BenchCommand : ToolCommand
     private readonly Argument<string> spec;
     private readonly Option<string?> policy;
     private readonly Option<string[]> overrides;
-    private readonly Option<string> device;
-    private readonly Option<int> threads;
+    private readonly ComputeOptions compute;
     private readonly Option<int> steps;
-    private readonly Option<Engine> engine;
 
     public BenchCommand()
         : base(
@@ -36,9 +32,7 @@ internal sealed class BenchCommand : ToolCommand
         this.spec = this.Takes(CommonOptions.Spec());
         this.policy = this.Takes(CommonOptions.Policy());
         this.overrides = this.Takes(CommonOptions.Set());
-        this.device = this.Takes(CommonOptions.Device());
-        this.threads = this.Takes(CommonOptions.Threads());
-        this.engine = this.Takes(CommonOptions.Engine());
+        this.compute = new ComputeOptions(this);
         this.steps = this.Takes(new Option<int>("--steps") { Description = "Steps to measure of each kind, after two that are not.", HelpName = "number", DefaultValueFactory = _ => 10 });
     }
 
@@ -46,49 +40,48 @@ internal sealed class BenchCommand : ToolCommand
     {
         var terminal = invocation.Terminal;
         var file = SpecFile.Load(invocation.Get(this.spec), invocation.Get(this.overrides), terminal);
-        var device = CommonOptions.DeviceOf(invocation.Get(this.device));
-        CommonOptions.UseThreads(invocation.Get(this.threads));
+        var compute = this.compute.Of(invocation);
         var (spec, steps) = (file.Document, Math.Max(1, invocation.Get(this.steps)));
         var policy = file.Policy(invocation.Get(this.policy), terminal) ?? Uniform.Operators(spec).Select(name => Uniform.Policy(spec, name)).FirstOrDefault();
         var compiled = file.Compile(policy, terminal);
-        terminal.Heading($"{spec.Model} on {device}, {invocation.Get(this.engine).ToString().ToLowerInvariant()} engine, libtorch {__version__}, {get_num_threads()} threads, medians of {steps}");
+        terminal.Heading($"{spec.Model} on {compute.Place}, {compute.Engine.ToString().ToLowerInvariant()} engine, libtorch {__version__}, {get_num_threads()} threads, medians of {steps}");
         var table = Tables.New("step", ">batch", ">milliseconds", ">images / s");
         if (compiled.HasSupernet)
         {
-            using var supernet = compiled.CreateSupernet(device);
-            supernet.Engine = invocation.Get(this.engine);
+            using var supernet = compiled.CreateSupernet(compute.Device);
+            compute.Apply(supernet);
             supernet.Initialize(0);
-            Search(supernet, spec, steps, table, invocation.Cancellation);
+            Search(supernet, spec, steps, table, compute, invocation.Cancellation);
         }
-        using (var model = compiled.HasModel ? compiled.CreateModel(device) : compiled.CreateBackbone(device))
+        using (var model = compiled.HasModel ? compiled.CreateModel(compute.Device) : compiled.CreateBackbone(compute.Device))
         {
-            model.Engine = invocation.Get(this.engine);
+            compute.Apply(model);
             model.Initialize(0);
-            Model(model, spec, steps, table, invocation.Cancellation);
+            Model(model, spec, steps, table, compute, invocation.Cancellation);
         }
         terminal.Table(table);
         return ExitCode.Ok;
     }
 
-    private static void Search(Supernet supernet, SpecDocument spec, int steps, Spectre.Console.Table table, CancellationToken cancellation)
+    private static void Search(Supernet supernet, SpecDocument spec, int steps, Spectre.Console.Table table, Compute compute, CancellationToken cancellation)
     {
         using var running = new BilevelSteps(supernet, supernet.Plan.Search);
         using var batch = Random(supernet, spec.Search.Batch);
         supernet.Temperature = spec.Search.TemperatureFrom;
-        Time(table, "search: weights", spec.Search.Batch, steps, supernet.Location, () => running.StepWeights(batch), cancellation);
+        Time(table, "search: weights", spec.Search.Batch, steps, compute, () => running.StepWeights(batch), cancellation);
         if (supernet.WithRole(TensorRole.Architecture).Count > 0)
-            Time(table, $"search: α, {spec.Search.Order}", spec.Search.Batch, steps, supernet.Location, () => running.StepArchitecture(batch, batch), cancellation);
+            Time(table, $"search: α, {spec.Search.Order}", spec.Search.Batch, steps, compute, () => running.StepArchitecture(batch, batch), cancellation);
     }
 
-    private static void Model(FusionModel model, SpecDocument spec, int steps, Spectre.Console.Table table, CancellationToken cancellation)
+    private static void Model(FusionModel model, SpecDocument spec, int steps, Spectre.Console.Table table, Compute compute, CancellationToken cancellation)
     {
         using var batch = Random(model, spec.Train.Batch);
         using var one = Random(model, 1);
         using (var training = WeightSteps.Of(model, model.Plan.Train.Optimizer, model.Plan.Train.Clip))
-            Time(table, "training", spec.Train.Batch, steps, model.Location, () => training.Step(batch), cancellation);
+            Time(table, "training", spec.Train.Batch, steps, compute, () => training.Step(batch), cancellation);
         using var guard = no_grad();
-        Time(table, "forward", spec.Train.Batch, steps, model.Location, () => model.forward(batch.Images), cancellation);
-        Time(table, "forward", 1, steps, model.Location, () => model.forward(one.Images), cancellation);
+        Time(table, "forward", spec.Train.Batch, steps, compute, () => model.forward(batch.Images), cancellation);
+        Time(table, "forward", 1, steps, compute, () => model.forward(one.Images), cancellation);
     }
 
     private static Batch Random(FusionNetwork network, int size)
@@ -102,7 +95,7 @@ internal sealed class BenchCommand : ToolCommand
         return new Batch(images.to(network.DataType, network.Location).clone(), labels.to(ScalarType.Int64, network.Location).clone());
     }
 
-    private static void Time(Spectre.Console.Table table, string name, int batch, int steps, Device device, Action step, CancellationToken cancellation)
+    private static void Time(Spectre.Console.Table table, string name, int batch, int steps, Compute compute, Action step, CancellationToken cancellation)
     {
         var times = new List<double>(steps);
         for (var i = 0; i < steps + Unmeasured; i++)
@@ -111,8 +104,7 @@ internal sealed class BenchCommand : ToolCommand
             using var scope = NewDisposeScope();
             var watch = Stopwatch.StartNew();
             step();
-            if (device.type == DeviceType.CUDA)
-                cuda.synchronize(device);
+            compute.Synchronize();
             if (i >= Unmeasured)
                 times.Add(watch.Elapsed.TotalSeconds);
         }

@@ -1,9 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using FusionGen.Data;
-using FusionGen.Static;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace FusionGen.Cli.Commands;
 
@@ -44,44 +41,5 @@ internal static class CommonOptions
         foreach (var part in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             seeds.Add(long.TryParse(part, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seed) ? seed : throw new FusionException($"--seeds: '{part}' is no whole number", ExitCode.Spec));
         return seeds.Count > 0 ? [.. seeds.Distinct()] : throw new FusionException("--seeds: names no seed", ExitCode.Spec);
-    }
-
-    /// <summary>Where to compute.</summary>
-    public static Option<string> Device() => new("--device") { Description = "Where to compute: cpu, cuda or cuda:1.", HelpName = "device", DefaultValueFactory = _ => "cpu" };
-
-    /// <summary>Who computes.</summary>
-    public static Option<Engine> Engine() => new("--engine")
-    {
-        Description = "Who computes on the CPU: the compiled static program, or eager modules on libtorch, which are what runs on GPUs and for exact second order.",
-        HelpName = "static|eager",
-        DefaultValueFactory = _ => Static.Engine.Static,
-    };
-
-    /// <summary>How many threads compute.</summary>
-    public static Option<int> Threads() => new("--threads") { Description = "Threads: workers of the static engine, or what an operation of libtorch may use; 0 for one per processor.", HelpName = "number", DefaultValueFactory = _ => 0 };
-
-    /// <summary>The device of a name.</summary>
-    /// <exception cref="FusionException">There is no such device.</exception>
-    public static Device DeviceOf(string name)
-    {
-        var parts = name.Split(':');
-        var index = 0;
-        if (parts.Length > 2 || parts[0] is not ("cpu" or "cuda") || (parts.Length == 2 && !int.TryParse(parts[1], out index)))
-            throw new FusionException($"--device: '{name}' is none of cpu, cuda, cuda:1", ExitCode.Spec);
-        if (parts[0] == "cpu")
-            return CPU;
-        LibTorch.Require($"--device {name}");
-        if (!cuda.is_available() || index >= cuda.device_count())
-            throw new FusionException($"--device: this libtorch sees {(cuda.is_available() ? cuda.device_count() : 0)} CUDA devices, so there is no '{name}'; 'fusiongen doctor' says what is missing", ExitCode.Spec);
-        return device(DeviceType.CUDA, index);
-    }
-
-    /// <summary>Sets the number of threads.</summary>
-    public static void UseThreads(int threads)
-    {
-        if (threads < 0)
-            throw new FusionException($"--threads: {threads} is no number of threads", ExitCode.Spec);
-        if (threads > 0)
-            set_num_threads(threads);
     }
 }

@@ -66,7 +66,7 @@ internal sealed class DoctorCommand : ToolCommand
             Blas(loaded),
             gpus == 0
                 ? new("GPU", "none that this libtorch can use", "for one, set LIBTORCH to a CUDA build of libtorch (a Python wheel of torch holds one)")
-                : new("GPU", $"{gpus} CUDA device{(gpus == 1 ? "" : "s")}: --device cuda"),
+                : new("GPU", $"{gpus} CUDA device{(gpus == 1 ? "" : "s")}: --device cuda; its work is {(Static.Accelerator.Records(device(TorchSharp.DeviceType.CUDA, 0)) ? "recorded and played back" : "not recorded (CUDA graphs): the shim was built without CUDA's headers")}"),
         ];
     }
 

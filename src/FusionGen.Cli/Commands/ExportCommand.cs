@@ -54,7 +54,7 @@ internal sealed class ExportCommand : ToolCommand
         });
 
         using var plain = opened.Spec.Compile(null, terminal).CreateBackbone(opened.Device);
-        plain.Engine = opened.Engine;
+        opened.Compute.Apply(plain);
         plain.Initialize(0);
         _ = BackboneWeights.Load(plain, target);
         var (difference, largest) = Compare(trained.Model, plain, opened.Fixed(DataSource.Open("sprites:location", 0).Test, invocation.Get(this.images)));

@@ -6,7 +6,6 @@ using FusionGen.Cli.Output;
 using FusionGen.Compiler.Spec;
 using FusionGen.Data;
 using FusionGen.Reporting;
-using FusionGen.Static;
 using FusionGen.Training;
 using FusionGen.Weights;
 using static TorchSharp.torch;
@@ -20,9 +19,7 @@ internal sealed class ExperimentOptions
     private readonly Option<string[]> overrides;
     private readonly Option<string?> data;
     private readonly Option<string?> weights;
-    private readonly Option<string> device;
-    private readonly Option<int> threads;
-    private readonly Option<Engine> engine;
+    private readonly ComputeOptions compute;
 
     /// <summary>Adds them to a command.</summary>
     /// <param name="command">The command.</param>
@@ -33,9 +30,7 @@ internal sealed class ExperimentOptions
         this.data = command.Takes(CommonOptions.Data());
         this.weights = command.Takes(CommonOptions.Weights());
         this.overrides = command.Takes(CommonOptions.Set());
-        this.device = command.Takes(CommonOptions.Device());
-        this.threads = command.Takes(CommonOptions.Threads());
-        this.engine = command.Takes(CommonOptions.Engine());
+        this.compute = new ComputeOptions(command);
     }
 
     /// <summary>What the command line says of its spec.</summary>
@@ -45,8 +40,7 @@ internal sealed class ExperimentOptions
     public Experiment Open(Invocation invocation, string path)
     {
         var spec = SpecFile.Load(path, invocation.Get(this.overrides), invocation.Terminal);
-        CommonOptions.UseThreads(invocation.Get(this.threads));
-        return new Experiment(spec, invocation.Get(this.data), spec.Weights(invocation.Get(this.weights)), CommonOptions.DeviceOf(invocation.Get(this.device)), invocation.Get(this.engine), invocation);
+        return new Experiment(spec, invocation.Get(this.data), spec.Weights(invocation.Get(this.weights)), this.compute.Of(invocation), invocation);
     }
 }
 
@@ -59,28 +53,27 @@ internal sealed class Experiment
     private readonly HashSet<string> told = new(StringComparer.Ordinal);
     private ImageDataset? data;
 
-    public Experiment(SpecFile spec, string? source, string? weights, Device device, Engine engine, Invocation invocation)
+    public Experiment(SpecFile spec, string? source, string? weights, Compute compute, Invocation invocation)
     {
         this.Spec = spec;
         this.source = source;
         this.weights = weights;
-        this.Device = device;
-        this.Engine = engine;
+        this.Compute = compute;
         this.invocation = invocation;
     }
 
     /// <summary>The same on a spec with further overrides.</summary>
     public Experiment With(IReadOnlyList<string> overrides) =>
-        new(this.Spec.With(overrides, this.Terminal), this.source, this.weights, this.Device, this.Engine, this.invocation) { data = this.data };
+        new(this.Spec.With(overrides, this.Terminal), this.source, this.weights, this.Compute, this.invocation) { data = this.data };
 
     /// <summary>The spec.</summary>
     public SpecFile Spec { get; }
 
-    /// <summary>Where networks live.</summary>
-    public Device Device { get; }
+    /// <summary>Where and by whom its networks are computed.</summary>
+    public Compute Compute { get; }
 
-    /// <summary>Who computes them.</summary>
-    public Engine Engine { get; }
+    /// <summary>Where networks live.</summary>
+    public Device Device => this.Compute.Device;
 
     /// <summary>Where to write.</summary>
     public Terminal Terminal => this.invocation.Terminal;
@@ -92,7 +85,7 @@ internal sealed class Experiment
     public ImageDataset Data => this.data ??= this.OpenData();
 
     /// <summary>Everything that decides an outcome but the seed.</summary>
-    public string Identity => string.Join('\n', this.Spec.Text, this.Source, this.weights ?? "none", this.Engine, this.Device);
+    public string Identity => string.Join('\n', this.Spec.Text, this.Source, this.weights ?? "none", this.Compute.Engine, this.Compute.Place);
 
     /// <summary>What features without prompts depend on: the backbone, its weights, how images are prepared.</summary>
     public object Backbone => (this.Spec.Document.Backbone, this.weights, this.Spec.Document.Classes, this.Spec.Document.Train.Preprocessing, this.Spec.Document.Train.Normalization);
@@ -116,7 +109,7 @@ internal sealed class Experiment
     /// <returns>Digest of the weights; empty where there are none.</returns>
     public string Prepare(FusionNetwork network, long seed)
     {
-        network.Engine = this.Engine;
+        this.Compute.Apply(network);
         network.Initialize(seed);
         if (this.weights is null)
         {
@@ -153,8 +146,8 @@ internal sealed class Experiment
             new("weights", this.weights ?? ""),
             new("weights_sha256", digest),
             new("libtorch", __version__),
-            new("device", this.Device.ToString()),
-            new("engine", this.Engine.ToString().ToLowerInvariant()),
+            new("device", this.Compute.Place),
+            new("engine", this.Compute.Engine.ToString().ToLowerInvariant()),
             new("threads", get_num_threads().ToString(CultureInfo.InvariantCulture)),
         ]);
     }

@@ -99,8 +99,8 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>
-    /// Who computes steps, and logits where no gradient is asked for: on the CPU in float32 the static program, unless told otherwise;
-    /// everywhere else the eager modules.
+    /// Who computes steps, and logits where no gradient is asked for: of a network on the CPU in float32 the static program, unless told otherwise;
+    /// of every other the eager modules.
     /// </summary>
     /// <exception cref="FusionException">The eager modules are asked for, and there is no libtorch.</exception>
     public Engine Engine
@@ -272,10 +272,10 @@ public abstract class FusionNetwork : nn.Module<Tensor, Tensor>
         return pass.AtOwnWeights();
     }
 
-    /// <summary>A snapshot to take before a layer; null where the eager modules predict, or the program starts at its beginning only.</summary>
+    /// <summary>A snapshot to take before a layer; null where the eager modules predict or an accelerator does, or the program starts at its beginning only.</summary>
     private protected StaticSnapshot? NewSnapshot(int layer)
     {
-        if (!this.IsStatic || this.InferencePass() is null)
+        if (!this.IsStatic || this.Accelerator is not null || this.InferencePass() is null)
             return null;
         return this.inference!.Program.Entries.FirstOrDefault(entry => entry.Layer == layer) is { } entry ? new StaticSnapshot(entry) : null;
     }

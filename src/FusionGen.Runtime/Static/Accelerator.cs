@@ -16,4 +16,7 @@ public sealed record Accelerator(Device Device, ScalarType Precision = ScalarTyp
     /// <summary>The precision.</summary>
     /// <exception cref="ArgumentException">It is neither of the two.</exception>
     public ScalarType Precision { get; } = Precision is ScalarType.Float32 or ScalarType.BFloat16 ? Precision : throw new ArgumentException($"{Precision} is neither Float32 nor BFloat16", nameof(Precision));
+
+    /// <summary>Whether runs that recur are recorded on a device and played back: CUDA graphs.</summary>
+    public static bool Records(Device device) => DeviceGraph.IsPossible(device ?? throw new ArgumentNullException(nameof(device)));
 }

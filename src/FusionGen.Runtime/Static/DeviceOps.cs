@@ -104,7 +104,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
         ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> weight, ReadOnlySpan<float> statistics, ReadOnlySpan<float> residual, Span<float> dx, int width)
     {
         var input = Leaf(this.Rows(x, width));
-        using var factor = weight.IsEmpty ? null : this.Factor(weight, width);
+        var factor = weight.IsEmpty ? null : this.At(weight).to(input.dtype);
         var epsilon = this.epsilons[DeviceMemory.AddressOf(statistics)];
         this.Put(dx, Gradients(() => functional.layer_norm(input, [width], factor, eps: epsilon), this.Rows(dy, width), input)[0], residual);
     }
@@ -371,7 +371,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
         prefixRows == 0 ? null : this.Factor(prefix, prefix.Length == prefixRows * width ? 1 : images, prefixRows, width);
 
     private Tensor Normalised(Tensor rows, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, int width, double epsilon) =>
-        functional.layer_norm(rows, [width], weight.IsEmpty ? null : this.Factor(weight, width), bias.IsEmpty ? null : this.Factor(bias, width), epsilon);
+        functional.layer_norm(rows, [width], weight.IsEmpty ? null : this.At(weight).to(rows.dtype), bias.IsEmpty ? null : this.At(bias).to(rows.dtype), epsilon);
 
     private Tensor SumOfProducts(ReadOnlySpan<float> a, bool transposeA, ReadOnlySpan<float> b, bool transposeB, int count, int m, int n, int k)
     {
