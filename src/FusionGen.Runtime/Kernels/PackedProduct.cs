@@ -15,10 +15,10 @@ internal static class PackedProduct
 {
     private const int TileRows = 6;
 
-    // 32 KiB: a panel stays in the first-level cache beside the rows of A that meet it.
+    // 48 KiB: a panel stays in the caches nearest beside the rows of A that meet it.
     private const int PanelFloats = 12288;
 
-    // A block of C, and the rows of A that it takes at a step, stay in the second-level cache.
+    // A block of C, and the rows of A that it takes at a step, stay in the second-level cache. So many rows, or half as many more or fewer.
     private const int BlockRows = 384;
     private const int BlockColumns = 256;
 
@@ -81,9 +81,12 @@ internal static class PackedProduct
             var depth = PanelFloats / width;
             // An empty sum is one step of nothing.
             var steps = Math.Max(1, (this.K + depth - 1) / depth);
-            for (var top = 0; top < this.M; top += BlockRows)
+            // Even blocks: a short last one would pack all of B for a few rows.
+            var blocks = Math.Max(1, (this.M + (BlockRows / 2)) / BlockRows);
+            var height = ((this.M + (blocks * TileRows) - 1) / (blocks * TileRows)) * TileRows;
+            for (var top = 0; top < this.M; top += height)
             {
-                var bottom = Math.Min(top + BlockRows, this.M);
+                var bottom = Math.Min(top + height, this.M);
                 for (var left = 0; left < this.N; left += BlockColumns)
                 {
                     var right = Math.Min(left + BlockColumns, this.N);
