@@ -17,6 +17,8 @@ internal sealed class ExitCodeTests
     }
 
     [TestCase("--device", "gpu")]
+    [TestCase("--precision", "half")]
+    [TestCase("--precision", "bfloat16")]
     [TestCase("--threads", "-1")]
     [TestCase("--set", "search.epoch=3")]
     [TestCase("--set", "search")]

@@ -8,11 +8,12 @@ using static TorchSharp.torch;
 namespace FusionGen.EndToEnd.Tests;
 
 /// <summary>
-/// Static programs on a device of libtorch; here, its CPU. That a step there is that of the host and of the eager modules is shown where those are compared (<see cref="StaticTests"/>).
+/// Static programs on a device of libtorch: a GPU where there is one, else its CPU. That a step there is that of the host and of the eager modules is shown where those are compared (<see cref="StaticTests"/>).
 /// </summary>
 public sealed class DeviceTests
 {
-    private static readonly Accelerator Device = new(CPU);
+    /// <summary>The device.</summary>
+    internal static Accelerator Device { get; } = new(cuda.is_available() ? CUDA : CPU);
 
     private static IEnumerable<TestCaseData> Halves()
     {
@@ -31,7 +32,7 @@ public sealed class DeviceTests
         StaticTests.Randomize(network);
         network.Temperature = 0.7;
         var expected = StaticTests.Step(network, spec, 5);
-        network.Accelerator = new Accelerator(CPU, ScalarType.BFloat16);
+        network.Accelerator = new Accelerator(Device.Device, ScalarType.BFloat16);
         var actual = StaticTests.Step(network, spec, 5);
         Assert.Multiple(() =>
         {
@@ -54,7 +55,7 @@ public sealed class DeviceTests
         StaticTests.Randomize(network);
         long BytesIn(ScalarType precision)
         {
-            network.Accelerator = new Accelerator(CPU, precision);
+            network.Accelerator = new Accelerator(Device.Device, precision);
             using var batch = StaticTests.Batch(spec, 32, ScalarType.Float32);
             network.AtOwn(network.Training!.NewPass()).On(batch).Run();
             return network.Training.Bytes;
@@ -82,6 +83,23 @@ public sealed class DeviceTests
         }
     }
 
+    /// <summary>From the second time on a step is played back, where the device can; to the same bits.</summary>
+    [Test]
+    public void A_step_that_recurs_gives_the_same()
+    {
+        var spec = Specs.Tiny();
+        using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
+        StaticTests.Randomize(network);
+        network.Accelerator = Device;
+        var first = Logits(network, spec, 5);
+        Assert.Multiple(() =>
+        {
+            for (var i = 0; i < 3; i++)
+                Assert.That(Logits(network, spec, 5), Is.EqualTo(first));
+            Assert.That(((DeviceEngine)network.Training!).Recordings, Is.EqualTo(Accelerator.Records(Device.Device) ? 1 : 0));
+        });
+    }
+
     /// <summary>A prediction computes what depends on parameters alone when they have changed.</summary>
     [Test]
     public void What_is_shared_is_computed_once()
@@ -106,7 +124,7 @@ public sealed class DeviceTests
         using var network = CompiledSpec.Compile(Specs.Tiny(), null).CreateSupernet();
         network.Accelerator = Device;
         var error = Assert.Throws<FusionException>(() => new BilevelSteps(network, network.Plan.Search with { Order = SearchOrder.SecondExact }).Dispose());
-        Assert.That((error!.Code, error.Message), Is.EqualTo((ExitCode.Spec, "exact second order takes its inner step through the eager modules, and those are not on cpu: choose the eager engine there, or second-fd")));
+        Assert.That((error!.Code, error.Message), Is.EqualTo((ExitCode.Spec, "exact second order takes its inner step through the eager modules, and those are not on " + Device.Device + ": choose the eager engine there, or second-fd")));
     }
 
     [Test]

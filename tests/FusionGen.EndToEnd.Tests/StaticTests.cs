@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 
 namespace FusionGen.EndToEnd.Tests;
 
-/// <summary>Static program, on the host and on a device, and eager modules are one network: logits, loss and every gradient. The device is libtorch's CPU.</summary>
+/// <summary>Static program, on the host and on a device, and eager modules are one network: logits, loss and every gradient.</summary>
 public sealed class StaticTests
 {
     private static IEnumerable<TestCaseData> Cases()
@@ -420,7 +420,7 @@ public sealed class StaticTests
             using var network = compiled.CreateSupernet();
             Randomize(network);
             network.Engine = engine;
-            network.Accelerator = onDevice && engine == Engine.Static ? new Accelerator(CPU) : null;
+            network.Accelerator = onDevice && engine == Engine.Static ? DeviceTests.Device : null;
             network.Temperature = 0.8;
             var settings = network.Plan.Search with
             {
@@ -479,7 +479,7 @@ public sealed class StaticTests
             var truth = Step(exact, spec, batch);
             var eager = Step(network, spec, batch);
             network.Engine = Engine.Static;
-            foreach (var accelerator in new[] { null, new Accelerator(CPU) })
+            foreach (var accelerator in new[] { null, DeviceTests.Device })
             {
                 network.Accelerator = accelerator;
                 var @static = Step(network, spec, batch);
