@@ -13,25 +13,27 @@ internal static class Gradients
     /// <param name="i">Which input.</param>
     public static Value? Of(GraphBuilder graph, Value y, IReadOnlyList<Value> x, Value dy, int i)
     {
+        // Where nothing else wants dy, only what it sums up to is wanted (METHOD §6.1, S8).
+        Value SumTo(Shape shape) => y.Inputs.Count(input => input.IsTracked) == 1 ? SumFirst(graph, dy, shape) : graph.SumTo(dy, shape);
         return y.Op switch
         {
             LinearOp => i switch
             {
                 0 => dy.Shape.Rank == 1 ? graph.Reshape(graph.MatMul(Matrices(graph, dy), x[1]), x[0].Shape) : graph.MatMul(dy, x[1]),
                 1 => Product(graph, Matrices(graph, dy), Matrices(graph, x[0]), true, false, x[1].Shape),
-                _ => graph.SumTo(dy, x[2].Shape),
+                _ => SumTo(x[2].Shape),
             },
             MatMulOp op => MatMul(graph, op, x, dy, i),
-            AddOp => graph.SumTo(dy, x[i].Shape),
+            AddOp => SumTo(x[i].Shape),
             MulOp => graph.MulSumTo(dy, x[1 - i], x[i].Shape),
-            MulAddOp => i == 2 ? graph.SumTo(dy, x[2].Shape) : graph.MulSumTo(dy, x[1 - i], x[i].Shape),
+            MulAddOp => i == 2 ? SumTo(x[2].Shape) : graph.MulSumTo(dy, x[1 - i], x[i].Shape),
             ScaleOp op => graph.Scale(dy, op.Factor),
             UnaryOp op => graph.Add(new UnaryGradientOp(op.Kind), x[0], dy),
             LayerNormOp op => i switch
             {
                 0 => op.Affine ? graph.Add(new LayerNormGradientOp(op.Epsilon, true), x[0], dy, x[1]) : graph.Add(new LayerNormGradientOp(op.Epsilon, false), x[0], dy),
                 1 => graph.Add(new LayerNormScaleGradientOp(op.Epsilon), x[0], dy),
-                _ => graph.SumTo(dy, x[2].Shape),
+                _ => SumTo(x[2].Shape),
             },
             SoftmaxOp op => graph.Add(new SoftmaxGradientOp(op.Axis), y, dy),
             AttentionOp op => Part(graph, graph.Add(new AttentionGradientOp(op), [.. x, y, dy]), i, x[i].Shape),
@@ -46,17 +48,26 @@ internal static class Gradients
             ReshapeOp => graph.Reshape(dy, x[0].Shape),
             PermuteOp op => graph.Permute(dy, [.. Enumerable.Range(0, op.Order.Count).Select(axis => op.Order.ToList().IndexOf(axis))]),
             DropoutMaskOp => null,
-            ExpandOp => i == 0 ? graph.SumTo(dy, x[0].Shape) : null,
+            ExpandOp => i == 0 ? SumTo(x[0].Shape) : null,
             PatchEmbedOp op when i == 1 => graph.Reshape(graph.Add(new MatMulSumOp(true, false), dy, graph.Add(new PatchRowsOp(op.Patch), x[0])), x[1].Shape),
             PatchEmbedOp when i == 2 => graph.SumTo(dy, x[2].Shape),
             MeanOp op => Mean(graph, op, x[0].Shape, dy),
             MixOp op => i == 0 ? graph.Add(new MixGradientOp(), x[0], x[1], dy) : graph.Add(op with { Transposed = !op.Transposed }, x[0], dy),
-            BroadcastToOp => graph.SumTo(dy, x[0].Shape),
+            BroadcastToOp => SumTo(x[0].Shape),
             RelativeBiasOp op => graph.Add(new RelativeBiasGradientOp(op.Window), dy),
             RollOp op => graph.Roll(dy, -op.Shift),
             PadOp => graph.Slice(graph.Slice(dy, 1, 0, x[0].Shape[1].Size), 2, 0, x[0].Shape[2].Size),
             _ => throw new InvalidOperationException($"no gradient of {y.Op} with respect to input {Text.Invariant(i)}"),
         };
+    }
+
+    /// <summary>Σ aᵢ·W is (Σ aᵢ)·W: rows of a product that are all added up are added up before it.</summary>
+    private static Value SumFirst(GraphBuilder graph, Value dy, Shape shape)
+    {
+        if (dy is not { Op: MatMulOp { TransposeA: false } product, Shape.Rank: > 2 } || dy.Inputs[1].Shape is not { Rank: 2, IsPerSample: false } || shape.IsPerSample || shape.Elements != dy.Shape.Last)
+            return graph.SumTo(dy, shape);
+        var sum = graph.SumTo(dy.Inputs[0], Shape.Of(1, dy.Inputs[0].Shape.Last));
+        return graph.Reshape(graph.MatMul(sum, dy.Inputs[1], false, product.TransposeB), shape);
     }
 
     /// <summary>C = A·B: dA = dC·Bᵀ and dB = Aᵀ·dC, with A and B as they are stored.</summary>

@@ -83,6 +83,17 @@ public class DifferentiationTests
         Assert.That(head.Values.Except(network.Values).Select(value => value.Op), Is.All.Matches<Op>(op => op is InputOp or MatMulSumOp or MatMulOp or SumToOp or ReshapeOp));
     }
 
+    /// <summary>METHOD §6.1, S8: what is added to all rows of an image is reached by sums of gradients; an affine operator wants every row's, and so does a layer below.</summary>
+    [TestCase("add", 0, false)]
+    [TestCase("affine", 0, true)]
+    [TestCase("add", 1, true)]
+    public void AddsUpRowsBeforeTheProductWhereOnlyTheirSumIsWanted(string candidates, int layer, bool everyRow)
+    {
+        var step = Differentiation.Of(Pipeline.ForTraining(TinySpecs.Network(TinySpecs.Vit(candidates, "mean"))));
+        var products = step.Values.Where(value => value.Op is MatMulOp && value.Inputs[1].Op is ParameterOp { Name: var name } && name == $"blocks.{layer}.attn.qkv.weight").ToList();
+        Assert.That(products.Select(value => value.Shape.IsPerSample), Is.EqualTo(new[] { everyRow }));
+    }
+
     [Test]
     public void IsTheSameGraphEveryTime()
     {
