@@ -26,18 +26,23 @@ internal sealed class NetworkCode
         code.Doc("Every parameter, in the order of the table.");
         code.Line($"public static IReadOnlyList<TensorSpec> {name} {{ get; }} =");
         code.Line("[");
-        foreach (var p in network.Parameters)
+        foreach (var run in ParameterRun.Of(network.Parameters))
         {
-            code.Append("    new(");
-            code.Append(Names.Literal(p.Name));
-            code.Append(", TensorRole.");
-            code.Append(RoleOf(p.Role));
-            for (var i = 0; i < p.Shape.Rank; i++)
+            if (run.Times == 1)
             {
-                code.Append(i == 0 ? ", [" : ", ");
-                code.Append(p.Shape[i].Size);
+                WriteSpec(code, "    ", Names.Literal(network.Parameters[run.Start].Name), network.Parameters[run.Start]);
+                continue;
             }
-            code.Line($"], {InitCode(p.Init)}),");
+            code.Line($"    .. TensorSpec.Each({run.First}, {run.Times}, i =>");
+            code.Line("    [");
+            for (var i = 0; i < run.Length; i++)
+            {
+                var parameter = network.Parameters[run.Start + i];
+                var parts = parameter.Name.Split('.');
+                parts[run.Places[i]] = "{i}";
+                WriteSpec(code, "        ", "$" + Names.Literal(string.Join(".", parts)), parameter);
+            }
+            code.Line("    ]),");
         }
         code.Line("];");
     }
@@ -53,6 +58,21 @@ internal sealed class NetworkCode
             code.Line();
             this.WritePart(code, part);
         }
+    }
+
+    private static void WriteSpec(CodeWriter code, string indent, string name, ParameterOp parameter)
+    {
+        code.Append(indent);
+        code.Append("new(");
+        code.Append(name);
+        code.Append(", TensorRole.");
+        code.Append(RoleOf(parameter.Role));
+        for (var i = 0; i < parameter.Shape.Rank; i++)
+        {
+            code.Append(i == 0 ? ", [" : ", ");
+            code.Append(parameter.Shape[i].Size);
+        }
+        code.Line($"], {InitCode(parameter.Init)}),");
     }
 
     private static string InitCode(Init init) => init.Kind switch

@@ -34,4 +34,10 @@ public sealed record TensorSpec(string Name, TensorRole Role, IReadOnlyList<long
 
     /// <summary>Whether an adapter holds it.</summary>
     public bool IsAdapted => this.IsTuned || this.Role == TensorRole.Fixed;
+
+    /// <summary>Parameters of layers that are alike, layer by layer.</summary>
+    /// <param name="first">The first layer.</param>
+    /// <param name="count">How many there are.</param>
+    /// <param name="specs">Those of one layer.</param>
+    public static IEnumerable<TensorSpec> Each(int first, int count, Func<int, TensorSpec[]> specs) => Enumerable.Range(first, count).SelectMany(specs);
 }
