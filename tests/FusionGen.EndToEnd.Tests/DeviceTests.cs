@@ -94,8 +94,13 @@ public sealed class DeviceTests
         var first = Logits(network, spec, 5);
         Assert.Multiple(() =>
         {
+            var tensors = 0L;
             for (var i = 0; i < 3; i++)
+            {
                 Assert.That(Logits(network, spec, 5), Is.EqualTo(first));
+                Assert.That(tensors, i == 0 ? Is.Zero : Is.EqualTo(TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount), "a run leaves no tensor behind");
+                tensors = TorchSharp.DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+            }
             Assert.That(((DeviceEngine)network.Training!).Recordings, Is.EqualTo(Accelerator.Records(Device.Device) ? 1 : 0));
         });
     }
@@ -133,7 +138,8 @@ public sealed class DeviceTests
 
     private static double[] Logits(FusionNetwork network, SpecDocument spec, int size)
     {
-        using var batch = StaticTests.Batch(spec, size, ScalarType.Float32);
+        using var scope = NewDisposeScope();
+        var batch = StaticTests.Batch(spec, size, ScalarType.Float32);
         return Array.ConvertAll(network.AtOwn(network.Training!.NewPass()).On(batch).Run().Logits.ToArray(), value => (double)value);
     }
 

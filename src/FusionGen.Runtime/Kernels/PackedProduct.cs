@@ -247,6 +247,10 @@ internal static class PackedProduct
             var beta = isStart ? this.Beta : 1;
             ref var from = ref isStart ? ref Unsafe.Add(ref MemoryMarshal.GetReference(this.From), column) : ref c;
             ref var bias = ref isStart && !this.Bias.IsEmpty ? ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Bias), column) : ref Unsafe.NullRef<float>();
+            // Where a whole row of the bias is there, sums begin with it and nobody has to add it.
+            var beginsWithBias = !Unsafe.IsNullRef(ref bias) && this.Alpha == 1 && columns == S.Count;
+            ref var beginning = ref beginsWithBias ? ref bias : ref Unsafe.NullRef<float>();
+            bias = ref beginsWithBias ? ref Unsafe.NullRef<float>() : ref bias;
             var isFresh = beta == 0 && Unsafe.IsNullRef(ref bias);
             var isReady = beta == 1 && Unsafe.IsNullRef(ref bias) && Unsafe.AreSame(ref from, ref c);
             for (nint row = top; row < bottom; row += TileRows)
@@ -258,19 +262,19 @@ internal static class PackedProduct
                 ref var start = ref Unsafe.Add(ref from, row * stride);
                 if (rows < TileRows || columns < S.Count)
                 {
-                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref edge, S.Count, this.Alpha);
+                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref beginning, ref edge, S.Count, this.Alpha);
                     for (nint i = 0; i < rows; i++)
                         Merge<V>(columns, ref Unsafe.Add(ref edge, i * S.Count), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
                 }
                 else if (isFresh)
                 {
-                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride, this.Alpha);
+                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref beginning, ref tile, stride, this.Alpha);
                 }
                 else
                 {
                     for (nint i = 0; i < TileRows && !isReady; i++)
                         Merge<V>(columns, ref Unsafe.NullRef<float>(), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
-                    Tile<S, Add>(ref x, rows, rowStep, depthStep, ref panel, depth, ref tile, stride, this.Alpha);
+                    Tile<S, Add>(ref x, rows, rowStep, depthStep, ref panel, depth, ref beginning, ref tile, stride, this.Alpha);
                 }
             }
         }
@@ -293,7 +297,7 @@ internal static class PackedProduct
 
         // Six named sums, because only locals live in registers. Rows that are not there are the last one again.
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private static void Tile<S, TEnd>(ref float a, nint rows, nint rowStep, nint depthStep, ref float panel, nint depth, ref float target, nint stride, float factor)
+        private static void Tile<S, TEnd>(ref float a, nint rows, nint rowStep, nint depthStep, ref float panel, nint depth, ref float beginning, ref float target, nint stride, float factor)
             where S : struct, IStrip<S>
             where TEnd : struct, IEnd
         {
@@ -303,6 +307,11 @@ internal static class PackedProduct
             ref var a4 = ref Unsafe.Add(ref a, Math.Min(4, rows - 1) * rowStep);
             ref var a5 = ref Unsafe.Add(ref a, Math.Min(5, rows - 1) * rowStep);
             var (c0, c1, c2, c3, c4, c5) = (S.Of(0), S.Of(0), S.Of(0), S.Of(0), S.Of(0), S.Of(0));
+            if (!Unsafe.IsNullRef(ref beginning))
+            {
+                c0 = S.Load(ref beginning);
+                (c1, c2, c3, c4, c5) = (c0, c0, c0, c0, c0);
+            }
             nint at = 0;
             for (; depth > 0; depth--)
             {
@@ -339,7 +348,7 @@ internal static class PackedProduct
             where S : struct, IStrip<S> => S.MultiplyAdd(factor, sums, S.Of(0)).Store(ref target);
     }
 
-    // Added last: sums that started from a large number would be rounded like it at every step.
+    // Added last: sums that began with a large number, as a residual may be, would be rounded like it at every step.
     private readonly struct Add : IEnd
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

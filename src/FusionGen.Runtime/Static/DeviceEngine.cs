@@ -83,8 +83,12 @@ internal sealed class DeviceEngine : StaticEngine
             batch.TakeLabels(pass.Labels(0, pass.Batch));
         var frame = new StaticFrame(
             0, pass.Batch, operands, this.shared.Span, this.partial.Span, batch.Sample.Span, default, batch.Images.Span[..pass.Images(0, pass.Batch).Length], batch.Seed.Span[..(pass.Batch * this.Program.Logits.Length)]);
-        var needsShared = this.NeedsShared(pass);
+        var parameters = this.DigestOf(pass);
+        var needsShared = parameters is null || parameters != this.sharedOf;
+        // Until it is there, what is shared is nobody's.
+        this.sharedOf = needsShared ? null : parameters;
         this.Play(pass, needsShared, batch, frame);
+        this.sharedOf = parameters;
         this.SharedRuns += needsShared ? 1 : 0;
         this.Give(pass, batch);
     }
@@ -229,15 +233,11 @@ internal sealed class DeviceEngine : StaticEngine
         ReadOnlySpan<float> Of(int i) => new((void*)host.Parameters[i], host.Counts[i]);
     }
 
-    private bool NeedsShared(StaticPass pass)
+    /// <summary>What a pass's parameters are known again by; null for a program that expects other ones every time.</summary>
+    private ulong? DigestOf(StaticPass pass)
     {
         var digest = default(SharedDigest);
-        var frame = new StaticFrame(0, 0, pass.Operands, default, default, default, default, default, default);
-        ulong? parameters = this.Program.ReadShared(frame, ref digest) ? digest.Value : null;
-        if (parameters is not null && parameters == this.sharedOf)
-            return false;
-        this.sharedOf = parameters;
-        return true;
+        return this.Program.ReadShared(new StaticFrame(0, 0, pass.Operands, default, default, default, default, default, default), ref digest) ? digest.Value : null;
     }
 
     /// <summary>What makes a computation another one: its sizes, and which candidates it passes over.</summary>

@@ -17,13 +17,17 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     private readonly Dictionary<long, double> epsilons = [];
 
     /// <inheritdoc/>
-    public override void Linear(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, ReadOnlySpan<float> residual, Span<float> y, int rows, int inner, int outer) =>
+    public override void Linear(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, ReadOnlySpan<float> residual, Span<float> y, int rows, int inner, int outer)
+    {
+        using var scope = NewDisposeScope();
         this.Put(y, functional.linear(this.Factor(x, rows, inner), this.Factor(weight, outer, inner), bias.IsEmpty ? null : this.Factor(bias, outer)), residual);
+    }
 
     /// <inheritdoc/>
     public override void MatMul(
         ReadOnlySpan<float> a, bool transposeA, bool sharedA, ReadOnlySpan<float> b, bool transposeB, bool sharedB, ReadOnlySpan<float> residual, Span<float> c, int count, int m, int n, int k)
     {
+        using var scope = NewDisposeScope();
         var right = Turned(sharedB || count == 1 ? this.Matrix(b, transposeB, k, n) : this.Matrices(b, count, transposeB, k, n), transposeB);
         if (sharedB && !sharedA && !transposeA)
         {
@@ -36,23 +40,31 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     }
 
     /// <inheritdoc/>
-    public override void Mix(ReadOnlySpan<float> mix, bool transposed, ReadOnlySpan<float> x, ReadOnlySpan<float> residual, Span<float> y, bool isSparse, int images, int rows, int width) =>
+    public override void Mix(ReadOnlySpan<float> mix, bool transposed, ReadOnlySpan<float> x, ReadOnlySpan<float> residual, Span<float> y, bool isSparse, int images, int rows, int width)
+    {
+        using var scope = NewDisposeScope();
         this.Put(y, matmul(Turned(this.Factor(mix, rows, rows), !transposed), this.Factor(x, images, rows, width)), residual);
+    }
 
     /// <inheritdoc/>
     public override void MixGradient(ReadOnlySpan<float> mix, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dMix, bool isSparse, int images, int rows, int width)
     {
+        using var scope = NewDisposeScope();
         var gradient = this.SumOfProducts(x, false, dy, true, images, rows, rows, width);
         this.Put(dMix, isSparse ? gradient.flatten() * this.At(mix).ne(0) : gradient);
     }
 
     /// <inheritdoc/>
-    public override void MatMulSum(ReadOnlySpan<float> a, bool transposeA, ReadOnlySpan<float> b, bool transposeB, Span<float> c, int count, int m, int n, int k) =>
+    public override void MatMulSum(ReadOnlySpan<float> a, bool transposeA, ReadOnlySpan<float> b, bool transposeB, Span<float> c, int count, int m, int n, int k)
+    {
+        using var scope = NewDisposeScope();
         this.Put(c, this.SumOfProducts(a, transposeA, b, transposeB, count, m, n, k));
+    }
 
     /// <inheritdoc/>
     public override void Keep(ReadOnlySpan<float> residual, Span<float> y)
     {
+        using var scope = NewDisposeScope();
         if (residual.IsEmpty)
             this.At(y).zero_();
         else
@@ -60,33 +72,59 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     }
 
     /// <inheritdoc/>
-    public override void Add(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y) => this.Put(y, this.Spread(a, [a.Length, b.Length, y.Length]) + this.Spread(b, [a.Length, b.Length, y.Length]));
+    public override void Add(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(y, this.Spread(a, [a.Length, b.Length, y.Length]) + this.Spread(b, [a.Length, b.Length, y.Length]));
+    }
 
     /// <inheritdoc/>
-    public override void Mul(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y) => this.Put(y, this.Product(a, b, y.Length));
+    public override void Mul(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(y, this.Product(a, b, y.Length));
+    }
 
     /// <inheritdoc/>
     public override void MulAdd(ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> c, Span<float> y)
     {
+        using var scope = NewDisposeScope();
         ReadOnlySpan<int> lengths = [a.Length, b.Length, c.Length, y.Length];
         this.Put(y, this.Spread(c, lengths).addcmul(this.Spread(a, lengths), this.Spread(b, lengths), 1));
     }
 
     /// <inheritdoc/>
-    public override void SumTo(ReadOnlySpan<float> x, Span<float> y) => this.Put(y, Sum(this.At(x).view(-1, y.Length)));
+    public override void SumTo(ReadOnlySpan<float> x, Span<float> y)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(y, Sum(this.At(x).view(-1, y.Length)));
+    }
 
     /// <inheritdoc/>
-    public override void MulSumTo(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y) => this.Put(y, Sum(this.Product(a, b, y.Length).reshape(-1, y.Length)));
+    public override void MulSumTo(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(y, Sum(this.Product(a, b, y.Length).reshape(-1, y.Length)));
+    }
 
     /// <inheritdoc/>
-    public override void Scale(ReadOnlySpan<float> x, float factor, float offset, Span<float> y) => this.Put(y, (this.At(x) * factor) + offset);
+    public override void Scale(ReadOnlySpan<float> x, float factor, float offset, Span<float> y)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(y, (this.At(x) * factor) + offset);
+    }
 
     /// <inheritdoc/>
-    public override void Apply(Activation function, ReadOnlySpan<float> x, Span<float> y) => this.Put(y, Applied(function, this.At(x)));
+    public override void Apply(Activation function, ReadOnlySpan<float> x, Span<float> y)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(y, Applied(function, this.At(x)));
+    }
 
     /// <inheritdoc/>
     public override void ApplyGradient(Activation function, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dx)
     {
+        using var scope = NewDisposeScope();
         var input = Leaf(this.At(x));
         this.Put(dx, Gradients(() => Applied(function, input), this.At(dy), input)[0]);
     }
@@ -94,6 +132,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     /// <inheritdoc/>
     public override void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y, Span<float> statistics, int width, float epsilon)
     {
+        using var scope = NewDisposeScope();
         if (!statistics.IsEmpty)
             this.epsilons[DeviceMemory.AddressOf(statistics)] = epsilon;
         this.Put(y, this.Normalised(this.Rows(x, width), weight, bias, width, epsilon));
@@ -103,6 +142,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     public override void LayerNormGradient(
         ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> weight, ReadOnlySpan<float> statistics, ReadOnlySpan<float> residual, Span<float> dx, int width)
     {
+        using var scope = NewDisposeScope();
         var input = Leaf(this.Rows(x, width));
         var factor = weight.IsEmpty ? null : this.At(weight).to(input.dtype);
         var epsilon = this.epsilons[DeviceMemory.AddressOf(statistics)];
@@ -110,12 +150,16 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     }
 
     /// <inheritdoc/>
-    public override void LayerNormScaleGradient(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> statistics, Span<float> dWeight, int width) =>
+    public override void LayerNormScaleGradient(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> statistics, Span<float> dWeight, int width)
+    {
+        using var scope = NewDisposeScope();
         this.Put(dWeight, Sum(this.Normalised(this.Rows(x, width), default, default, width, this.epsilons[DeviceMemory.AddressOf(statistics)]) * this.Rows(dy, width)));
+    }
 
     /// <inheritdoc/>
     public override void Softmax(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int top)
     {
+        using var scope = NewDisposeScope();
         var logits = this.At(x).view(-1, size, inner);
         this.Put(y, top == 0 ? logits.softmax(1) : FusionOps.TopSoftmax(logits, Math.Min(top, size), 1));
     }
@@ -123,6 +167,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     /// <inheritdoc/>
     public override void SoftmaxGradient(ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx, int size, int inner)
     {
+        using var scope = NewDisposeScope();
         var (shares, gradient) = (this.At(y).view(-1, size, inner), this.At(dy).view(-1, size, inner));
         this.Put(dx, shares * (gradient - (shares * gradient).sum(1, keepdim: true)));
     }
@@ -130,14 +175,18 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     /// <inheritdoc/>
     public override void Attention(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
-        Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows) =>
+        Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
+    {
+        using var scope = NewDisposeScope();
         this.Put(y, Attended(this.Inputs(qkv, prefix, logWeight, bias, images, rows, width, heads, prefixRows), heads, asking));
+    }
 
     /// <inheritdoc/>
     public override void AttentionGradient(
         ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> normalisers,
         Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
     {
+        using var scope = NewDisposeScope();
         var inputs = this.Inputs(qkv, prefix, logWeight, bias, images, rows, width, heads, prefixRows);
         var wanted = new List<Tensor>();
         Tensor? Wanted(Tensor? input, bool isWanted)
@@ -163,6 +212,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     /// <inheritdoc/>
     public override void HeadProduct(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Span<float> y, bool transposed, int images, int heads, int inner, int outer)
     {
+        using var scope = NewDisposeScope();
         var entries = this.Factor(x, images, heads, transposed ? outer : inner).transpose(0, 1);
         this.Put(y, matmul(entries, Turned(this.Factor(weight, heads, inner, outer), transposed)).transpose(0, 1));
     }
@@ -172,6 +222,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
         ReadOnlySpan<float> rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, Span<float> y, Span<float> probabilities,
         int images, int tokens, int width, int heads, int prefixRows)
     {
+        using var scope = NewDisposeScope();
         var (asking, own, further) = (this.Factor(queries, images, heads, width), this.Factor(rows, images, tokens, width), this.Further(prefix, images, width, prefixRows));
         var logits = matmul(asking, Turned(own, true));
         if (further is not null)
@@ -189,6 +240,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
         ReadOnlySpan<float> rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> prefix, ReadOnlySpan<float> dy, ReadOnlySpan<float> probabilities,
         Span<float> dRows, Span<float> dQueries, Span<float> dPrefix, Span<float> dLogWeight, Span<float> scratch, int images, int tokens, int width, int heads, int prefixRows)
     {
+        using var scope = NewDisposeScope();
         var (asking, own, further) = (this.Factor(queries, images, heads, width), this.Factor(rows, images, tokens, width), this.Further(prefix, images, width, prefixRows));
         var (gradient, shares) = (this.Factor(dy, images, heads, width), this.Factor(probabilities, images, heads, tokens + prefixRows));
         var dShares = matmul(gradient, Turned(own, true));
@@ -208,15 +260,23 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     }
 
     /// <inheritdoc/>
-    public override void BlockDiagonal(ReadOnlySpan<float> x, Span<float> y, int count, int rows, int columns) => this.Put(y, FusionOps.BlockDiagonal(this.At(x).view(count, rows, columns)));
+    public override void BlockDiagonal(ReadOnlySpan<float> x, Span<float> y, int count, int rows, int columns)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(y, FusionOps.BlockDiagonal(this.At(x).view(count, rows, columns)));
+    }
 
     /// <inheritdoc/>
-    public override void DiagonalBlocks(ReadOnlySpan<float> x, Span<float> y, int count, int rows, int columns) =>
+    public override void DiagonalBlocks(ReadOnlySpan<float> x, Span<float> y, int count, int rows, int columns)
+    {
+        using var scope = NewDisposeScope();
         this.Put(y, this.At(x).view(count, rows, count, columns).diagonal(0, 0, 2).permute(2, 0, 1));
+    }
 
     /// <inheritdoc/>
     public override void Copy(ReadOnlySpan<float> source, int start, ReadOnlySpan<int> from, Span<float> target, int place, ReadOnlySpan<int> to, ReadOnlySpan<int> sizes, bool add)
     {
+        using var scope = NewDisposeScope();
         var (shape, summed) = (Long(sizes), new List<long>());
         var numbers = memory.Of(source, start, [.. shape], Long(from));
         for (var axis = 0; axis < sizes.Length; axis++)
@@ -238,6 +298,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     /// <inheritdoc/>
     public override void DropoutMask(in StaticFrame frame, uint site, float rate, bool perImage, Span<float> mask)
     {
+        using var scope = NewDisposeScope();
         // Counters decide, on the host: the same numbers wherever a run goes on.
         var factors = new float[mask.Length];
         HostOps.Instance.DropoutMask(frame, site, rate, perImage, factors);
@@ -245,26 +306,44 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     }
 
     /// <inheritdoc/>
-    public override void Roll(ReadOnlySpan<float> x, Span<float> y, int shift, int rows, int columns, int width) =>
+    public override void Roll(ReadOnlySpan<float> x, Span<float> y, int shift, int rows, int columns, int width)
+    {
+        using var scope = NewDisposeScope();
         this.Put(y, this.At(x).view(-1, rows, columns, width).roll([shift, shift], [1, 2]));
+    }
 
     /// <inheritdoc/>
-    public override void PatchRows(ReadOnlySpan<float> images, Span<float> rows, int patch, int channels, int side) =>
+    public override void PatchRows(ReadOnlySpan<float> images, Span<float> rows, int patch, int channels, int side)
+    {
+        using var scope = NewDisposeScope();
         this.Put(rows, this.At(images).view(-1, channels, side / patch, patch, side / patch, patch).permute(0, 2, 4, 1, 3, 5));
+    }
 
     /// <inheritdoc/>
-    public override void Mean(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int start) => this.Put(y, this.At(x).view(-1, size, inner).narrow(1, start, size - start).mean([1]));
+    public override void Mean(ReadOnlySpan<float> x, Span<float> y, int size, int inner, int start)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(y, this.At(x).view(-1, size, inner).narrow(1, start, size - start).mean([1]));
+    }
 
     /// <inheritdoc/>
-    public override void RelativeBias(ReadOnlySpan<float> table, Span<float> bias, int window) => this.Put(bias, matmul(this.Reading(window), this.TableOf(table, window)).t());
+    public override void RelativeBias(ReadOnlySpan<float> table, Span<float> bias, int window)
+    {
+        using var scope = NewDisposeScope();
+        this.Put(bias, matmul(this.Reading(window), this.TableOf(table, window)).t());
+    }
 
     /// <inheritdoc/>
-    public override void RelativeBiasGradient(ReadOnlySpan<float> dBias, Span<float> dTable, int window) =>
+    public override void RelativeBiasGradient(ReadOnlySpan<float> dBias, Span<float> dTable, int window)
+    {
+        using var scope = NewDisposeScope();
         this.Put(dTable, matmul(this.Reading(window).t(), this.At(dBias).to(ScalarType.Float32).view(-1, window * window * window * window).t()));
+    }
 
     /// <inheritdoc/>
     public override void WindowMask(Span<float> mask, int rows, int columns, int window, int shift)
     {
+        using var scope = NewDisposeScope();
         var length = mask.Length;
         this.Put(mask, this.Constant((nameof(this.WindowMask), rows, columns, window, shift), () =>
         {
@@ -277,6 +356,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     /// <inheritdoc/>
     public override void NeighbourBias(Span<float> bias, int side, int heads, bool padded)
     {
+        using var scope = NewDisposeScope();
         var length = bias.Length;
         this.Put(bias, this.Constant((nameof(this.NeighbourBias), side, heads, padded), () =>
         {
