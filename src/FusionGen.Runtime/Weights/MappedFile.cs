@@ -62,6 +62,27 @@ internal sealed unsafe class MappedFile : IDisposable
         return new ReadOnlySpan<byte>(this.start + offset, count);
     }
 
+    /// <summary>Copies bytes of the file. They are read and not mapped: what is copied anyway need not take this process's memory twice.</summary>
+    /// <exception cref="FusionException">They are not in the file, no longer, or cannot be read.</exception>
+    public void CopyTo(long offset, Span<byte> target)
+    {
+        try
+        {
+            while (!target.IsEmpty)
+            {
+                var count = offset < 0 ? 0 : RandomAccess.Read(this.handle, target, offset);
+                if (count == 0)
+                    throw new FusionException(string.Create(CultureInfo.InvariantCulture, $"{this.Path}: the file ends before byte {offset + target.Length}"), ExitCode.Data);
+                target = target[count..];
+                offset += count;
+            }
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new FusionException($"{this.Path}: cannot be read: {error.Message}", ExitCode.Data, error);
+        }
+    }
+
     /// <summary>Bytes of the file as a stream; valid until the file is disposed of.</summary>
     /// <exception cref="FusionException">They are not in the file, or no longer.</exception>
     public Stream Stream(long offset, long count)

@@ -133,7 +133,7 @@ public sealed class SafeTensors : WeightFile
     {
         try
         {
-            this.file.Bytes(((SafeTensorEntry)entry).Offset + from, target.Length).CopyTo(target);
+            this.file.CopyTo(((SafeTensorEntry)entry).Offset + from, target);
         }
         catch (FusionException error)
         {

@@ -82,7 +82,7 @@ internal sealed class TorchFile : WeightFile
         var checkpoint = Next();
         var entries = StateDict(file.Path, checkpoint.Value);
         var offsets = Storages(file, checkpoint, Next().Value, at);
-        return new TorchFile(file.Path, "PyTorch, before 1.6", file, entries, (storage, from, target) => file.Bytes(offsets[storage.Key] + from, target.Length).CopyTo(target));
+        return new TorchFile(file.Path, "PyTorch, before 1.6", file, entries, (storage, from, target) => file.CopyTo(offsets[storage.Key] + from, target));
     }
 
     /// <inheritdoc/>

@@ -67,7 +67,7 @@ internal sealed class ZipFile : IDisposable
             throw this.Damaged($"record {SafeTensorsHeader.Quote(record.Name)} is too short");
         if (!record.IsDeflated)
         {
-            this.file.Bytes(record.Offset + from, target.Length).CopyTo(target);
+            this.file.CopyTo(record.Offset + from, target);
             return;
         }
         try

@@ -22,7 +22,9 @@ internal sealed class ShippedSpecTests
         Assert.That(JsonSchemaTests.Errors(File.ReadAllText(path)), Is.Empty);
     }
 
-    private static IEnumerable<string> Files() => Directory.EnumerateFiles(Folder(), "*.fusion.yaml").Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal);
+    private static IEnumerable<string> Files() => new[] { "specs", "eng/deploy/specs" }
+        .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Folder(), folder), "*.fusion.yaml", SearchOption.AllDirectories))
+        .Select(file => Path.GetRelativePath(Folder(), file)).Order(StringComparer.Ordinal);
 
-    private static string Folder([CallerFilePath] string path = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../../../specs"));
+    private static string Folder([CallerFilePath] string path = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, "../../.."));
 }
