@@ -122,11 +122,18 @@ internal sealed class NetworkCode
     private void WriteMembers(CodeWriter code)
     {
         var members = Names.Members(this.network.Parameters.Select(parameter => parameter.Name));
-        for (var i = 0; i < members.Count; i++)
+        foreach (var run in ParameterRun.Of(this.network.Parameters))
         {
-            var parameter = this.network.Parameters[i];
-            code.Line($"/// <summary>{CodeWriter.Escape(parameter.Name)} {parameter.Shape}, {RoleName(parameter.Role)}.</summary>");
-            code.Line($"public Parameter {members[i]} => this.Table[{i}];");
+            for (var i = run.Start; i < run.Start + (run.Length * run.Times); i++)
+            {
+                // Parsing a comment takes a compiler longer than parsing the member: one does for all layers that are alike.
+                if (i < run.Start + run.Length)
+                {
+                    var parameter = this.network.Parameters[i];
+                    code.Line($"/// <summary>{CodeWriter.Escape(parameter.Name)} {parameter.Shape}, {RoleName(parameter.Role)}{(run.Times > 1 ? $"; {Text.Invariant(run.Times - 1)} more like it" : "")}.</summary>");
+                }
+                code.Line($"public Parameter {members[i]} => this.Table[{i}];");
+            }
         }
     }
 
