@@ -278,10 +278,12 @@ internal sealed class DeviceEngine : StaticEngine
     /// <summary>Memory for as many images.</summary>
     private sealed class Batches
     {
+        private readonly DeviceMemory memory;
         private readonly Tensor labelsStaging;
 
         public Batches(DeviceMemory memory, StaticProgram program, NetworkPlan plan, Accelerator accelerator, int capacity)
         {
+            this.memory = memory;
             this.Capacity = capacity;
             this.Sample = memory.Take(program.SampleElements * capacity, accelerator.Precision);
             this.Images = memory.Take(3L * plan.ImageSize * plan.ImageSize * capacity, accelerator.Precision);
@@ -318,9 +320,9 @@ internal sealed class DeviceEngine : StaticEngine
 
         public void Release()
         {
-            this.Sample.Release();
-            this.Images.Release();
-            this.Seed.Release();
+            this.memory.Release(this.Sample);
+            this.memory.Release(this.Images);
+            this.memory.Release(this.Seed);
             this.Labels.Dispose();
             this.labelsStaging.Dispose();
             this.Results.Dispose();

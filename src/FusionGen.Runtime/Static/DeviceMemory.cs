@@ -13,13 +13,13 @@ internal sealed unsafe class DeviceMemory(Device device) : IDisposable
     // Beyond what 57 bits of address can reach.
     private const long First = 1L << 56;
     private const int Bits = 34;
-    private readonly List<Tensor?> blocks = [];
+    private readonly List<DeviceBlock?> blocks = [];
 
     /// <summary>Where it is.</summary>
     public Device Device => device;
 
     /// <summary>Bytes of all blocks.</summary>
-    public long Bytes => this.blocks.Sum(block => block is null ? 0 : block.numel() * block.element_size());
+    public long Bytes => this.blocks.Sum(block => block is null ? 0 : block.Values.numel() * block.Values.element_size());
 
     /// <summary>A block of numbers, zeros, by which it is known on the device.</summary>
     public DeviceBlock Take(long elements, ScalarType type)
@@ -27,8 +27,9 @@ internal sealed unsafe class DeviceMemory(Device device) : IDisposable
         if (elements > int.MaxValue)
             throw new FusionException(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"a static program's arena of {elements} numbers is larger than one span; use smaller batches"), ExitCode.Spec);
         var values = zeros(Math.Max(1, elements), dtype: type, device: device).DetachFromDisposeScope();
-        this.blocks.Add(values);
-        return new DeviceBlock(this, (nint)(First + ((this.blocks.Count - 1L) << Bits)), values, (int)elements);
+        var block = new DeviceBlock((nint)(First + ((long)this.blocks.Count << Bits)), values, (int)elements);
+        this.blocks.Add(block);
+        return block;
     }
 
     /// <summary>The numbers of a span, (length).</summary>
@@ -48,6 +49,13 @@ internal sealed unsafe class DeviceMemory(Device device) : IDisposable
     /// <summary>A number by which a span is known: the same as long as its block is there.</summary>
     public static long AddressOf(ReadOnlySpan<float> span) => (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(span));
 
+    /// <summary>Takes a block back.</summary>
+    public void Release(DeviceBlock block)
+    {
+        this.blocks[(int)((block.Address - First) >> Bits)] = null;
+        block.Dispose();
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -56,25 +64,18 @@ internal sealed unsafe class DeviceMemory(Device device) : IDisposable
         this.blocks.Clear();
     }
 
-    internal void Release(DeviceBlock block)
-    {
-        this.blocks[(int)((block.Address - First) >> Bits)] = null;
-        block.Values.Dispose();
-    }
-
     private (Tensor Block, long Start) Find(ReadOnlySpan<float> span)
     {
         var address = AddressOf(span) - First;
-        return (this.blocks[(int)(address >> Bits)]!, (address & ((1L << Bits) - 1)) / sizeof(float));
+        return (this.blocks[(int)(address >> Bits)]!.Values, (address & ((1L << Bits) - 1)) / sizeof(float));
     }
 }
 
 /// <summary>A block of a device's memory.</summary>
-/// <param name="memory">Whose it is.</param>
 /// <param name="address">Where it seems to be.</param>
 /// <param name="values">Its numbers.</param>
 /// <param name="elements">How many.</param>
-internal sealed unsafe class DeviceBlock(DeviceMemory memory, nint address, Tensor values, int elements)
+internal sealed unsafe class DeviceBlock(nint address, Tensor values, int elements) : IDisposable
 {
     private Tensor? staging;
 
@@ -95,7 +96,7 @@ internal sealed unsafe class DeviceBlock(DeviceMemory memory, nint address, Tens
     {
         if (numbers.IsEmpty)
             return;
-        this.staging ??= Staging(elements, memory.Device);
+        this.staging ??= Staging(elements, values.device);
         numbers.CopyTo(MemoryMarshal.Cast<byte, float>(this.staging.bytes));
         using var from = this.staging.narrow(0, 0, numbers.Length);
         using var to = values.narrow(0, 0, numbers.Length);
@@ -106,11 +107,11 @@ internal sealed unsafe class DeviceBlock(DeviceMemory memory, nint address, Tens
         this.staging = null;
     }
 
-    /// <summary>Gives the memory back.</summary>
-    public void Release()
+    /// <inheritdoc/>
+    public void Dispose()
     {
         this.staging?.Dispose();
-        memory.Release(this);
+        values.Dispose();
     }
 
     private static Tensor Staging(int elements, Device device)
