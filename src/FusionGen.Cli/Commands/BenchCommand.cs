@@ -27,7 +27,8 @@ internal sealed class BenchCommand : ToolCommand
             "Medians; no data and no weights are needed.",
             "fusiongen bench specs/sprites.fusion.yaml",
             "fusiongen bench specs/vit-b16-pfd.fusion.yaml --steps 3 --set search.batch=8 --set train.batch=8",
-            "fusiongen bench specs/sprites.fusion.yaml --device cuda --set search.order=second-exact")
+            "fusiongen bench specs/sprites.fusion.yaml --device cuda --set search.order=second-exact",
+            "fusiongen bench specs/vit-b16-pfd.fusion.yaml --device cuda --engine static --precision bfloat16")
     {
         this.spec = this.Takes(CommonOptions.Spec());
         this.policy = this.Takes(CommonOptions.Policy());
