@@ -73,9 +73,14 @@ public static class FusionOps
         ArgumentNullException.ThrowIfNull(images);
         ArgumentNullException.ThrowIfNull(weight);
         using var scope = NewDisposeScope();
+        return functional.linear(PatchRows(images, patch), weight.reshape(weight.shape[0], -1), bias).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Patches of images (B, C, S, S) as rows (B, (S/p)², C·p·p), row-major.</summary>
+    internal static Tensor PatchRows(Tensor images, int patch)
+    {
         var (batch, channels, grid) = (images.shape[0], images.shape[1], images.shape[2] / patch);
-        var patches = images.reshape(batch, channels, grid, patch, grid, patch).permute(0, 2, 4, 1, 3, 5).reshape(batch, grid * grid, channels * patch * patch);
-        return functional.linear(patches, weight.reshape(weight.shape[0], -1), bias).MoveToOuterDisposeScope();
+        return images.reshape(batch, channels, grid, patch, grid, patch).permute(0, 2, 4, 1, 3, 5).reshape(batch, grid * grid, channels * patch * patch);
     }
 
     /// <summary>Swin's relative position bias: table ((2w−1)², H) → (H, w², w²), entry (i, j) by the offset of places i and j in a window.</summary>

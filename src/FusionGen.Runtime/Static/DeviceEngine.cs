@@ -21,7 +21,8 @@ internal sealed class DeviceEngine : StaticEngine
     private readonly DeviceBlock shared;
     private readonly DeviceBlock partial;
     private readonly Tensor losses;
-    private readonly Dictionary<ulong, Recording> recordings = [];
+    // Of computations by their keys; null for one that came once.
+    private readonly Dictionary<ulong, DeviceGraph?> recordings = [];
     private readonly Lock gate = new();
     private Batches? batches;
     private ulong? frozenOf;
@@ -49,7 +50,7 @@ internal sealed class DeviceEngine : StaticEngine
     public override long Bytes => this.memory.Bytes;
 
     /// <summary>Runs that are played back.</summary>
-    public int Recordings => this.recordings.Values.Count(recording => recording.Graph is not null);
+    public int Recordings => this.recordings.Values.Count(graph => graph is not null);
 
     /// <inheritdoc/>
     public override void Run(StaticPass pass, StaticPass? other = null)
@@ -83,7 +84,8 @@ internal sealed class DeviceEngine : StaticEngine
             batch.TakeLabels(pass.Labels(0, pass.Batch));
         var frame = new StaticFrame(
             0, pass.Batch, operands, this.shared.Span, this.partial.Span, batch.Sample.Span, default, batch.Images.Span[..pass.Images(0, pass.Batch).Length], batch.Seed.Span[..(pass.Batch * this.Program.Logits.Length)]);
-        var parameters = this.DigestOf(pass);
+        // On the host, where the numbers are.
+        var parameters = this.Program.SharedOf(new StaticFrame(0, 0, pass.Operands, default, default, default, default, default, default));
         var needsShared = parameters is null || parameters != this.sharedOf;
         // Until it is there, what is shared is nobody's.
         this.sharedOf = needsShared ? null : parameters;
@@ -102,16 +104,17 @@ internal sealed class DeviceEngine : StaticEngine
             return;
         }
         var key = KeyOf(pass, needsShared);
-        if (!this.recordings.TryGetValue(key, out var recording))
+        if (!this.recordings.TryGetValue(key, out var graph))
         {
             if (this.recordings.Count < MostRecordings)
-                this.recordings.Add(key, new Recording());
+                this.recordings.Add(key, null);
             this.Execute(pass, needsShared, batch, frame);
             return;
         }
-        if (recording.Graph is null)
+        if (graph is null)
         {
-            var (graph, isWhole) = (DeviceGraph.Begin(this.accelerator.Device), false);
+            graph = DeviceGraph.Begin(this.accelerator.Device);
+            var isWhole = false;
             try
             {
                 this.Execute(pass, needsShared, batch, frame);
@@ -128,9 +131,9 @@ internal sealed class DeviceEngine : StaticEngine
                 this.Execute(pass, needsShared, batch, frame);
                 return;
             }
-            recording.Graph = graph;
+            this.recordings[key] = graph;
         }
-        recording.Graph.Replay();
+        graph.Replay();
     }
 
     private void Execute(StaticPass pass, bool needsShared, Batches batch, StaticFrame frame)
@@ -138,12 +141,12 @@ internal sealed class DeviceEngine : StaticEngine
         if (needsShared)
             this.Program.RunShared(frame);
         this.Program.RunForward(frame, 0, int.MaxValue);
-        var logits = this.memory.Of(frame.Sample(this.Program.Logits.Offset, this.Program.Logits.Length));
+        var logits = this.memory.Of(frame.At(this.Program.Logits));
         batch.Put(logits, 2);
         var next = 2 + logits.numel();
         if (this.Program.Features.Length > 0)
         {
-            var features = this.memory.Of(frame.Sample(this.Program.Features.Offset, this.Program.Features.Length));
+            var features = this.memory.Of(frame.At(this.Program.Features));
             batch.Put(features, next);
             next += features.numel();
         }
@@ -154,7 +157,7 @@ internal sealed class DeviceEngine : StaticEngine
         this.Program.RunFinish(frame);
         foreach (var gradient in this.Program.Gradients)
         {
-            var numbers = this.memory.Of(PlaceOf(gradient, frame));
+            var numbers = this.memory.Of(frame.At(gradient.Place));
             batch.Put(numbers, next);
             next += numbers.numel();
         }
@@ -195,9 +198,6 @@ internal sealed class DeviceEngine : StaticEngine
         }
     }
 
-    private static ReadOnlySpan<float> PlaceOf(StaticGradient gradient, in StaticFrame frame) =>
-        gradient.Place.Arena == StaticArena.Partial ? frame.Partial(gradient.Place.Offset, gradient.Place.Length) : frame.Shared(gradient.Place.Offset, gradient.Place.Length);
-
     /// <summary>Takes a pass's parameters and mixture to the device; frozen ones if they have changed.</summary>
     private unsafe DeviceOperands Take(StaticPass pass)
     {
@@ -233,13 +233,6 @@ internal sealed class DeviceEngine : StaticEngine
         ReadOnlySpan<float> Of(int i) => new((void*)host.Parameters[i], host.Counts[i]);
     }
 
-    /// <summary>What a pass's parameters are known again by; null for a program that expects other ones every time.</summary>
-    private ulong? DigestOf(StaticPass pass)
-    {
-        var digest = default(SharedDigest);
-        return this.Program.ReadShared(new StaticFrame(0, 0, pass.Operands, default, default, default, default, default, default), ref digest) ? digest.Value : null;
-    }
-
     /// <summary>What makes a computation another one: its sizes, and which candidates it passes over.</summary>
     private static ulong KeyOf(StaticPass pass, bool needsShared)
     {
@@ -265,14 +258,9 @@ internal sealed class DeviceEngine : StaticEngine
     /// <summary>Recordings hold addresses: they go with the memory.</summary>
     private void Forget()
     {
-        foreach (var recording in this.recordings.Values)
-            recording.Graph?.Dispose();
+        foreach (var graph in this.recordings.Values)
+            graph?.Dispose();
         this.recordings.Clear();
-    }
-
-    private sealed class Recording
-    {
-        public DeviceGraph? Graph { get; set; }
     }
 
     /// <summary>Memory for as many images.</summary>

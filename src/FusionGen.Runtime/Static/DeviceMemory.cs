@@ -24,10 +24,9 @@ internal sealed unsafe class DeviceMemory(Device device) : IDisposable
     /// <summary>A block of numbers, zeros, by which it is known on the device.</summary>
     public DeviceBlock Take(long elements, ScalarType type)
     {
-        if (elements > int.MaxValue)
-            throw new FusionException(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"a static program's arena of {elements} numbers is larger than one span; use smaller batches"), ExitCode.Spec);
-        var values = zeros(Math.Max(1, elements), dtype: type, device: device).DetachFromDisposeScope();
-        var block = new DeviceBlock((nint)(First + ((long)this.blocks.Count << Bits)), values, (int)elements);
+        var count = StaticMemory.InOneSpan(elements);
+        var values = zeros(Math.Max(1, count), dtype: type, device: device).DetachFromDisposeScope();
+        var block = new DeviceBlock((nint)(First + ((long)this.blocks.Count << Bits)), values, count);
         this.blocks.Add(block);
         return block;
     }

@@ -316,7 +316,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     public override void PatchRows(ReadOnlySpan<float> images, Span<float> rows, int patch, int channels, int side)
     {
         using var scope = NewDisposeScope();
-        this.Put(rows, this.At(images).view(-1, channels, side / patch, patch, side / patch, patch).permute(0, 2, 4, 1, 3, 5));
+        this.Put(rows, FusionOps.PatchRows(this.At(images).view(-1, channels, side, side), patch));
     }
 
     /// <inheritdoc/>
@@ -344,26 +344,14 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     public override void WindowMask(Span<float> mask, int rows, int columns, int window, int shift)
     {
         using var scope = NewDisposeScope();
-        var length = mask.Length;
-        this.Put(mask, this.Constant((nameof(this.WindowMask), rows, columns, window, shift), () =>
-        {
-            var numbers = new float[length];
-            HostOps.Instance.WindowMask(numbers, rows, columns, window, shift);
-            return tensor(numbers);
-        }));
+        this.Put(mask, this.Constant((nameof(this.WindowMask), rows, columns, window, shift), [mask.Length], numbers => HostOps.Instance.WindowMask(numbers, rows, columns, window, shift)));
     }
 
     /// <inheritdoc/>
     public override void NeighbourBias(Span<float> bias, int side, int heads, bool padded)
     {
         using var scope = NewDisposeScope();
-        var length = bias.Length;
-        this.Put(bias, this.Constant((nameof(this.NeighbourBias), side, heads, padded), () =>
-        {
-            var numbers = new float[length];
-            HostOps.Instance.NeighbourBias(numbers, side, heads, padded);
-            return tensor(numbers);
-        }));
+        this.Put(bias, this.Constant((nameof(this.NeighbourBias), side, heads, padded), [bias.Length], numbers => HostOps.Instance.NeighbourBias(numbers, side, heads, padded)));
     }
 
     /// <inheritdoc/>
@@ -466,25 +454,30 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
     private Tensor Matrices(ReadOnlySpan<float> x, int count, bool transposed, int rows, int columns) => transposed ? this.Factor(x, count, columns, rows) : this.Factor(x, count, rows, columns);
 
     /// <summary>(w⁴, (2w−1)²): a one where a pair of places in a window reads an entry of the table. As a product, what is read and what is added up again comes in a fixed order.</summary>
-    private Tensor Reading(int window) => this.Constant((nameof(this.Reading), window), () =>
+    private Tensor Reading(int window)
     {
         var (entries, pairs) = (((2 * window) - 1) * ((2 * window) - 1), window * window * window * window);
-        var ones = new float[pairs * entries];
-        var (table, read) = (new float[entries], new float[pairs]);
-        for (var entry = 0; entry < entries; entry++)
-            table[entry] = entry;
-        HostOps.Instance.RelativeBias(table, read, window);
-        for (var pair = 0; pair < pairs; pair++)
-            ones[(pair * entries) + (int)read[pair]] = 1;
-        return tensor(ones, [pairs, entries]);
-    });
+        return this.Constant((nameof(this.Reading), window), [pairs, entries], ones =>
+        {
+            var (table, read) = (new float[entries], new float[pairs]);
+            for (var entry = 0; entry < entries; entry++)
+                table[entry] = entry;
+            HostOps.Instance.RelativeBias(table, read, window);
+            for (var pair = 0; pair < pairs; pair++)
+                ones[(pair * entries) + (int)read[pair]] = 1;
+        });
+    }
 
     private Tensor TableOf(ReadOnlySpan<float> table, int window) => this.At(table).to(ScalarType.Float32).view(((2 * window) - 1) * ((2 * window) - 1), -1);
 
-    private Tensor Constant(object key, Func<Tensor> make)
+    /// <summary>Numbers that the host fills in once.</summary>
+    private Tensor Constant(object key, long[] shape, Action<float[]> fill)
     {
-        if (!this.constants.TryGetValue(key, out var constant))
-            this.constants.Add(key, constant = make().to(memory.Device).DetachFromDisposeScope());
+        if (this.constants.TryGetValue(key, out var constant))
+            return constant;
+        var numbers = new float[shape.Aggregate(1L, (product, size) => product * size)];
+        fill(numbers);
+        this.constants.Add(key, constant = tensor(numbers, shape).to(memory.Device).DetachFromDisposeScope());
         return constant;
     }
 

@@ -54,7 +54,7 @@ internal sealed class FrozenImages(StaticProgram program, StaticEntry entry, lon
         var at = 0;
         foreach (var place in this.live)
         {
-            image.Sample(place.Offset, place.Length).CopyTo(values.AsSpan(at));
+            image.At(place).CopyTo(values.AsSpan(at));
             at += place.Length;
         }
         if (Interlocked.Decrement(ref this.left) >= 0)
@@ -67,7 +67,7 @@ internal sealed class FrozenImages(StaticProgram program, StaticEntry entry, lon
         var at = 0;
         foreach (var place in this.live)
         {
-            values.AsSpan(at, place.Length).CopyTo(frame.Sample(place.Offset, place.Length)[(index * place.Length)..]);
+            values.AsSpan(at, place.Length).CopyTo(frame.At(place)[(index * place.Length)..]);
             at += place.Length;
         }
     }

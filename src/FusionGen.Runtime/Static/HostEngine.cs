@@ -101,7 +101,7 @@ internal sealed class HostEngine : StaticEngine
         for (var i = 0; i < Math.Min(this.Workers, this.slices); i++)
             this.samples[i] = this.samples[i].OrLarger(half.Slice * this.Program.SampleElements);
         var frame = this.Frame(half);
-        var parameters = half.DigestOf(frame);
+        var parameters = this.Program.SharedOf(frame);
         if (parameters is not null && parameters == half.SharedOf)
             return;
         // Until it is there, what is shared is nobody's.
@@ -217,9 +217,9 @@ internal sealed class HostEngine : StaticEngine
         else
             this.Program.RunForward(frame, 0, int.MaxValue);
         var logits = pass.LogitsOf(first, count);
-        frame.Sample(this.Program.Logits.Offset, this.Program.Logits.Length).CopyTo(logits);
+        frame.At(this.Program.Logits).CopyTo(logits);
         if (this.Program.Features.Length > 0)
-            frame.Sample(this.Program.Features.Offset, this.Program.Features.Length).CopyTo(pass.FeaturesOf(first, count));
+            frame.At(this.Program.Features).CopyTo(pass.FeaturesOf(first, count));
         if (!pass.IsLabelled)
             return;
         (half.Losses[at], half.Correct[at]) = CrossEntropy.Forward(logits, pass.Labels(first, count), this.losses, seed, 1f / pass.Batch);
@@ -239,13 +239,11 @@ internal sealed class HostEngine : StaticEngine
             loss += half.Losses[i];
             correct += half.Correct[i];
         }
-        this.Program.RunFinish(this.Frame(half));
+        var frame = this.Frame(half);
+        this.Program.RunFinish(frame);
         half.Pass.Take(loss / half.Pass.Batch, correct);
         for (var i = 0; i < this.Program.Gradients.Count; i++)
-        {
-            var place = this.Program.Gradients[i].Place;
-            half.Pass.Take(this.Program.Gradients[i], (place.Arena == StaticArena.Partial ? total : half.Shared).Slice(place.Offset, place.Length));
-        }
+            half.Pass.Take(this.Program.Gradients[i], frame.At(this.Program.Gradients[i].Place));
     }
 
     /// <summary>What is done once a step, before or after the images, sees of memory.</summary>
@@ -277,13 +275,6 @@ internal sealed class HostEngine : StaticEngine
 
         /// <summary>The parameters whose shared values are there already; null for none.</summary>
         public ulong? SharedOf { get; set; }
-
-        /// <summary>What a pass's parameters are known again by; null for a program that expects other ones every time.</summary>
-        public ulong? DigestOf(in StaticFrame frame)
-        {
-            var digest = default(SharedDigest);
-            return program.ReadShared(frame, ref digest) ? digest.Value : null;
-        }
 
         public Span<float> Partial(int slice) => this.partials.Span.Slice(slice * (int)program.PartialElements, (int)program.PartialElements);
 

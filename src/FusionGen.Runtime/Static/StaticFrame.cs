@@ -69,6 +69,14 @@ public readonly ref struct StaticFrame
     /// <summary>A place of this run's sums over images; once all are added up, of the totals.</summary>
     public Span<float> Partial(int offset, int length) => this.partial.Slice(offset, length);
 
+    /// <summary>A place of any of them.</summary>
+    internal Span<float> At(in StaticPlace place) => place.Arena switch
+    {
+        StaticArena.Shared => this.Shared(place.Offset, place.Length),
+        StaticArena.Partial => this.Partial(place.Offset, place.Length),
+        _ => this.Sample(place.Offset, place.Length),
+    };
+
     /// <summary>A parameter, by its position in the network's table.</summary>
     public unsafe ReadOnlySpan<float> Parameter(int index) => new((void*)this.operands.Parameters[index], this.operands.Counts[index]);
 
@@ -126,15 +134,19 @@ internal sealed unsafe class StaticMemory : IDisposable
 
     public StaticMemory(long elements)
     {
-        if (elements > int.MaxValue)
-            throw new FusionException(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"a static program's arena of {elements} numbers is larger than one span; use smaller batches"), ExitCode.Spec);
-        this.Elements = (int)elements;
+        this.Elements = InOneSpan(elements);
         Interlocked.Increment(ref taken);
         this.start = NativeMemory.AlignedAlloc((nuint)Math.Max(1, elements) * sizeof(float), 64);
         this.Span.Clear();
     }
 
     ~StaticMemory() => this.Free();
+
+    /// <summary>A number of numbers that one span holds.</summary>
+    /// <exception cref="FusionException">There are more.</exception>
+    public static int InOneSpan(long elements) => elements <= int.MaxValue
+        ? (int)elements
+        : throw new FusionException(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"a static program's arena of {elements} numbers is larger than one span; use smaller batches"), ExitCode.Spec);
 
     /// <summary>How many were ever taken: what does not grow from step to step.</summary>
     public static long Taken => Interlocked.Read(ref taken);

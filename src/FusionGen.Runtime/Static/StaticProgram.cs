@@ -108,6 +108,13 @@ public abstract class StaticProgram
     /// <returns>False where it changes every step and is not worth asking.</returns>
     protected internal virtual bool ReadShared(in StaticFrame f, ref SharedDigest digest) => false;
 
+    /// <summary>What the parameters that <see cref="RunShared"/> reads are known again by; null where it is not worth asking.</summary>
+    internal ulong? SharedOf(in StaticFrame f)
+    {
+        var digest = default(SharedDigest);
+        return this.ReadShared(f, ref digest) ? digest.Value : null;
+    }
+
     /// <summary>Computes what depends on parameters only.</summary>
     protected internal abstract void RunShared(in StaticFrame f);
 

@@ -18,7 +18,7 @@ internal sealed class StaticSnapshot(StaticEntry entry)
             var left = taken.AsSpan();
             foreach (var place in entry.Live)
             {
-                var there = frame.Sample(place.Offset, place.Length);
+                var there = frame.At(place);
                 left[..there.Length].CopyTo(there);
                 left = left[there.Length..];
             }
@@ -37,7 +37,7 @@ internal sealed class StaticSnapshot(StaticEntry entry)
         var at = 0;
         foreach (var place in entry.Live)
         {
-            var there = frame.Sample(place.Offset, place.Length);
+            var there = frame.At(place);
             there.CopyTo(taken.AsSpan(at));
             at += there.Length;
         }
