@@ -10,9 +10,10 @@ if (args is [Worker.Command, ..])
     return 0;
 }
 
-if (args is ["profile", var path, var images])
+if (args is ["profile", var path, var images, ..])
 {
-    StepProfile.Run(path, int.Parse(images, CultureInfo.InvariantCulture));
+    // With a number of threads: of predictions.
+    StepProfile.Run(path, int.Parse(images, CultureInfo.InvariantCulture), args.Length > 3 ? int.Parse(args[3], CultureInfo.InvariantCulture) : 0);
     return 0;
 }
 

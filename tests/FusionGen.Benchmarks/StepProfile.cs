@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using FusionGen.Cli.Compilation;
+using FusionGen.Compiler;
 using FusionGen.Compiler.Emit;
 using FusionGen.Compiler.Spec;
 using FusionGen.Kernels;
@@ -37,12 +38,15 @@ public static partial class StepClock
     /// <summary>Every kind of call.</summary>
     internal static IReadOnlyDictionary<string, Line> Calls => Lines;
 
+    /// <summary>Whether to count what a thread waits for others too.</summary>
+    internal static bool CountsWaiting { get; set; }
+
     /// <summary>Nanoseconds that this thread has computed for: others may use the machine meanwhile.</summary>
     public static long Now
     {
         get
         {
-            if (!OperatingSystem.IsLinux())
+            if (CountsWaiting || !OperatingSystem.IsLinux())
                 return (long)Stopwatch.GetElapsedTime(0).TotalNanoseconds;
             _ = ReadClock(3, out var time);
             return (time.Seconds * 1_000_000_000) + time.Nanoseconds;
@@ -106,20 +110,24 @@ public static partial class StepClock
     internal readonly record struct Line(long Calls, double Seconds, long Floats, double Operations);
 }
 
-/// <summary>Where the time of a training step goes, on one thread: every kind of call, its rate and what bounds it, and the step against its products alone.</summary>
+/// <summary>Where the time of a training step or of a prediction goes: every kind of call, its rate and what bounds it, and all of it against its products alone.</summary>
 internal static partial class StepProfile
 {
     private const int Rounds = 5;
 
-    /// <summary>Prints the profile of a spec's supernet.</summary>
-    public static void Run(string path, int batch)
+    /// <summary>Prints the profile of a step of a spec's supernet on one thread; or, given threads, of a prediction by its layers' candidates in turn.</summary>
+    public static void Run(string path, int batch, int threads = 0)
     {
-        set_num_threads(1);
+        StepClock.CountsWaiting = threads > 1;
+        set_num_threads(Math.Max(1, threads));
         var spec = SpecReader.Read(File.ReadAllText(path)).Document ?? throw new FusionException($"{path} has errors", ExitCode.Spec);
-        var files = FusionCompiler.Compile(spec, policy: null).Files.Select(file => (file.Name, file.Text)).ToArray();
-        var plain = Seconds(spec, files, batch, out _);
+        var policy = threads == 0 ? null : new PolicyDocument(
+            spec.Model, SpecHash.Of(spec), spec.Layers.Select((layer, i) => layer.Candidates.Count == 0 ? "" : layer.Candidates[i % layer.Candidates.Count]).ToEquatableArray());
+        var files = FusionCompiler.Compile(spec, policy).Files.Select(file => (file.Name, file.Text)).ToArray();
+        double Fastest(IEnumerable<(string Name, string Text)> code, out int count) => policy is null ? Step(spec, code, batch, out count) : Prediction(spec, code, batch, out count);
+        var plain = Fastest(files, out _);
         var clocked = files.Select(file => (file.Name, Call().Replace(file.Text, Clocked))).ToArray();
-        var total = Seconds(spec, clocked, batch, out var steps);
+        var total = Fastest(clocked, out var steps);
         var products = StepClock.Products.Sum(made => made.Value * Alone(made.Key)) / steps;
         var (peak, bandwidth) = (Peak(), Bandwidth());
         var table = new Table().Border(TableBorder.Simple);
@@ -138,12 +146,12 @@ internal static partial class StepProfile
                 Number(bound / line.Seconds, "0 %"), computed > moved ? "multiply-adds" : "memory");
         }
         AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 140);
-        AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Report.DescribeMachine()}, one thread; {Gemm.Product}: {peak / 1e9:0} GFLOP/s; memory: {bandwidth / 1e9:0} GB/s"));
+        AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Report.DescribeMachine()}, {(threads > 1 ? $"{threads} threads" : "one thread")}; each, {Gemm.Product}: {peak / 1e9:0} GFLOP/s; memory: {bandwidth / 1e9:0} GB/s"));
         AnsiConsole.Write(table);
         var calls = StepClock.Calls.Values.Sum(line => line.Seconds) / steps;
         AnsiConsole.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"step of {batch} images: {plain * 1000:0.0} ms; its calls: {calls * 1000:0.0} ms (step with clocks: {total * 1000:0.0} ms); its products alone: {products * 1000:0.0} ms; step / products: {plain / products:0.00}"));
+            $"{(policy is null ? "step" : "prediction")} of {batch} images: {plain * 1000:0.0} ms; its calls: {calls * 1000:0.0} ms (with clocks: {total * 1000:0.0} ms); its products alone: {products * 1000:0.0} ms; in all / products: {plain / products:0.00}"));
     }
 
     // A line of a static program.
@@ -193,24 +201,46 @@ internal static partial class StepProfile
         return arguments;
     }
 
-    /// <summary>The fastest step, once warm; the clock holds all steps counted.</summary>
-    private static double Seconds(SpecDocument spec, IEnumerable<(string Name, string Text)> files, int batch, out int steps)
+    /// <summary>The fastest training step.</summary>
+    private static double Step(SpecDocument spec, IEnumerable<(string Name, string Text)> files, int batch, out int steps)
     {
-        var type = CompiledSpec.Load(spec.Model, files).GetType($"{spec.Namespace}.{spec.Model}Supernet")!;
-        using var network = (Supernet)Activator.CreateInstance(type, null, ScalarType.Float32)!;
-        network.Initialize(seed: 0);
+        using var network = Create<Supernet>(spec, files);
         using var search = new BilevelSteps(network, network.Plan.Search);
         var side = network.Plan.ImageSize;
         using var images = new Batch(randn([batch, 3, side, side]), tensor(Enumerable.Range(0, batch).Select(i => (long)(i % network.Plan.Classes)).ToArray()));
+        return Fastest(() => search.StepWeights(images), out steps);
+    }
+
+    /// <summary>The fastest prediction.</summary>
+    private static double Prediction(SpecDocument spec, IEnumerable<(string Name, string Text)> files, int batch, out int steps)
+    {
+        using var network = Create<FusionModel>(spec, files);
+        using var guard = no_grad();
+        using var images = randn([batch, 3, network.Plan.ImageSize, network.Plan.ImageSize]);
+        return Fastest(() => network.forward(images).Dispose(), out steps);
+    }
+
+    private static T Create<T>(SpecDocument spec, IEnumerable<(string Name, string Text)> files)
+        where T : FusionNetwork
+    {
+        var assembly = CompiledSpec.Load(spec.Model, files);
+        var network = (T)Activator.CreateInstance(assembly.GetTypes().Single(type => type.IsSubclassOf(typeof(T)) && !type.Name.EndsWith("Backbone", StringComparison.Ordinal)), null, ScalarType.Float32)!;
+        network.Initialize(seed: 0);
+        return network;
+    }
+
+    /// <summary>Of as many as fit, once warm; the clock holds all of them.</summary>
+    private static double Fastest(Action action, out int steps)
+    {
         for (var i = 0; i < 30; i++)
-            search.StepWeights(images);
+            action();
         StepClock.Clear();
         var best = double.MaxValue;
         var watch = Stopwatch.StartNew();
         for (steps = 0; steps < 10 || watch.Elapsed.TotalSeconds < Rounds; steps++)
         {
             var start = StepClock.Now;
-            search.StepWeights(images);
+            action();
             best = Math.Min(best, (StepClock.Now - start) / 1e9);
         }
         return best;

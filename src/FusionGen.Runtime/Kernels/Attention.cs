@@ -16,10 +16,10 @@ public static class Attention
     /// <param name="logSumExp">(b, H, rows), for the backward pass; empty if there is none.</param>
     /// <param name="scratch">At least <see cref="AttentionShape.ForwardScratch"/> floats.</param>
     public static void Forward(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> logSumExp, Span<float> scratch) =>
-        OfHeads(shape, inputs, output, logSumExp, scratch, 0, shape.Samples * shape.Heads);
+        OfHeads(shape, inputs, output, logSumExp, scratch, (0, shape.Samples * shape.Heads), (0, shape.Queries));
 
-    /// <summary>The attention of some heads: <paramref name="count"/> from the <paramref name="first"/> on, samples one after the other.</summary>
-    internal static void OfHeads(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> logSumExp, Span<float> scratch, int first, int count)
+    /// <summary>The attention of some of the heads, samples one after the other, for some of the rows that ask.</summary>
+    internal static void OfHeads(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> logSumExp, Span<float> scratch, (int First, int Count) heads, (int First, int Count) rows)
     {
         inputs.Check(shape);
         Check.Length(output, shape.Output);
@@ -28,21 +28,21 @@ public static class Attention
         var all = shape.Prefix;
         shape = shape with { Prefix = inputs.Live(all) };
         FillPrefixLogits(shape, inputs, scratch);
-        for (var at = first; at < first + count; at++)
+        for (var at = heads.First; at < heads.First + heads.Count; at++)
         {
             var head = new Head(shape, inputs, at / shape.Heads, at % shape.Heads, 0, all, scratch);
-            var logits = scratch[..shape.Logits];
-            var factors = scratch.Slice(shape.Logits, shape.Queries);
-            head.Logits(logits);
+            var logits = scratch[..(rows.Count * shape.Keys)];
+            var factors = scratch.Slice(shape.Logits, rows.Count);
+            head.Logits(logits, rows);
             Simd.Run(new ExponentialLoop
             {
                 Columns = shape.Keys,
                 Logits = logits,
                 Factors = factors,
-                LogSumExp = logSumExp.IsEmpty ? default : logSumExp.Slice(head.FirstRow, shape.Queries),
+                LogSumExp = logSumExp.IsEmpty ? default : logSumExp.Slice(head.FirstRow + rows.First, rows.Count),
             });
-            var target = output[head.OutputOffset..];
-            Gemm.Unchecked(shape.Queries, shape.Head, shape.Keys, new(logits, shape.Keys), head.Values, target, shape.Width, 1, 0);
+            var target = output[(head.OutputOffset + (rows.First * shape.Width))..];
+            Gemm.Unchecked(rows.Count, shape.Head, shape.Keys, new(logits, shape.Keys), head.Values, target, shape.Width, 1, 0);
             Simd.Run(new ScaleLoop { Columns = shape.Head, Stride = shape.Width, Factors = factors, Target = target });
         }
     }
@@ -118,7 +118,7 @@ public static class Attention
         var dOut = new MatrixView(dOutput[head.OutputOffset..], width);
 
         // P = exp(logits − log-sum-exp); dP = dO·Vᵀ; dS = P⊙(dP − δ), where a row's δ = Σ P⊙dP = dO·O.
-        head.Logits(probabilities);
+        head.Logits(probabilities, (0, rows));
         Gemm.Unchecked(rows, keys - from, depth, dOut, head.Values.Transpose(), d[from..], keys, 1, 0);
         Simd.Run(new LogitGradientLoop
         {
@@ -212,19 +212,20 @@ public static class Attention
         /// <summary>Of tokens, then of the prefix.</summary>
         public MatrixView Values { get; }
 
-        /// <summary>(rows, T + P): the logits.</summary>
-        public void Logits(Span<float> target)
+        /// <summary>(rows, T + P): the logits of some of the rows that ask.</summary>
+        public void Logits(Span<float> target, (int First, int Count) rows)
         {
-            var (rows, tokens, prefix, keys, depth) = (this.shape.Queries, this.shape.Tokens, this.shape.Prefix, this.shape.Keys, this.shape.Head);
+            var (tokens, prefix, keys, depth) = (this.shape.Tokens, this.shape.Prefix, this.shape.Keys, this.shape.Head);
             var bias = this.inputs.Bias;
             // What is added to a row of the logits is what the product is added to.
-            for (var row = 0; row < rows && !bias.IsEmpty; row++)
+            for (var row = 0; row < rows.Count && !bias.IsEmpty; row++)
             {
-                bias.Slice(this.BiasOffset + (row * tokens), tokens).CopyTo(target[(row * keys)..]);
+                bias.Slice(this.BiasOffset + ((rows.First + row) * tokens), tokens).CopyTo(target[(row * keys)..]);
                 target.Slice((row * keys) + tokens, prefix).Clear();
             }
+            var queries = this.Queries;
             Gemm.Unchecked(
-                rows, keys - this.from, depth, this.Queries, this.Keys.Transpose(), target[this.from..], keys, this.Scale, bias.IsEmpty ? 0 : 1, this.prefixLogits.IsEmpty ? default : this.prefixLogits[this.from..]);
+                rows.Count, keys - this.from, depth, new(queries.Values[(rows.First * queries.Stride)..], queries.Stride), this.Keys.Transpose(), target[this.from..], keys, this.Scale, bias.IsEmpty ? 0 : 1, this.prefixLogits.IsEmpty ? default : this.prefixLogits[this.from..]);
         }
 
         private MatrixView OfTokens(int part) => new(this.inputs.Qkv[(this.QkvOffset + (part * this.shape.Width))..], 3 * this.shape.Width);

@@ -9,14 +9,14 @@ namespace FusionGen.Kernels;
 /// <summary>
 /// A product of matrices without a library. An innermost loop keeps a tile of C, 6 rows by some lanes, in registers, as BLIS does (Van Zee and
 /// van de Geijn 2015); but only B is copied, a panel of as many columns as a tile has at a time, which stays in the first-level cache until all
-/// rows of A have met it: rows of A are read where they lie. Sums run over k in a fixed order.
+/// rows of A have met it: rows of A are read where they lie. Sums run over k in a fixed order. A row or two are <see cref="RowProduct"/>'s.
 /// </summary>
 internal static class PackedProduct
 {
     private const int TileRows = 6;
 
-    // 48 KiB: a panel stays in the caches nearest beside the rows of A that meet it.
-    private const int PanelFloats = 12288;
+    // 32 KiB: a panel stays in the first-level cache beside the rows of A that meet it. Or half as many more.
+    private const int PanelFloats = 8192;
 
     // A block of C, and the rows of A that it takes at a step, stay in the second-level cache. So many rows, or half as many more or fewer.
     private const int BlockRows = 384;
@@ -40,7 +40,13 @@ internal static class PackedProduct
     /// <param name="bias">(n), added to every row; empty for none.</param>
     /// <param name="from">F; empty for what C holds.</param>
     public static void Multiply(
-        int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta, ReadOnlySpan<float> bias = default, ReadOnlySpan<float> from = default) =>
+        int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta, ReadOnlySpan<float> bias = default, ReadOnlySpan<float> from = default)
+    {
+        if (m <= RowProduct.MostRows && !a.Transposed)
+        {
+            RowProduct.Multiply(m, n, k, a, b, c, stride, alpha, beta, bias, from);
+            return;
+        }
         Simd.Run(new ProductLoop
         {
             M = m,
@@ -55,6 +61,7 @@ internal static class PackedProduct
             Bias = bias,
             From = from.IsEmpty ? c : from,
         });
+    }
 
     private ref struct ProductLoop : ILoop
     {
@@ -75,35 +82,41 @@ internal static class PackedProduct
             where V : struct, ILane<V>
         {
             // One more line, because panels start on a line's border.
-            Span<float> room = stackalloc float[PanelFloats + LargestLane];
-            ref var panel = ref Aligned(room);
-            var width = (HasManyRegisters ? 4 : 2) * V.Count;
-            var depth = PanelFloats / width;
+            Span<float> room = stackalloc float[(PanelFloats * 3 / 2) + LargestLane];
+            ref var place = ref Aligned(room);
+            var most = HasManyRegisters ? 4 : 2;
+            var depth = PanelFloats / (most * V.Count);
             // An empty sum is one step of nothing.
-            var steps = Math.Max(1, (this.K + depth - 1) / depth);
-            // Even blocks: a short last one would pack all of B for a few rows.
+            var steps = Math.Max(1, (this.K + (depth / 2) - 1) / depth);
+            // Even blocks: a short last one would pack all of B for a few rows. Even panels: one of a single lane would wait for its sums.
             var blocks = Math.Max(1, (this.M + (BlockRows / 2)) / BlockRows);
             var height = ((this.M + (blocks * TileRows) - 1) / (blocks * TileRows)) * TileRows;
+            var lanes = (this.N + V.Count - 1) / V.Count;
+            var panels = (lanes + most - 1) / most;
+            var together = BlockColumns / (most * V.Count);
             for (var top = 0; top < this.M; top += height)
             {
                 var bottom = Math.Min(top + height, this.M);
-                for (var left = 0; left < this.N; left += BlockColumns)
+                for (var left = 0; left < panels; left += together)
                 {
-                    var right = Math.Min(left + BlockColumns, this.N);
+                    var right = Math.Min(left + together, panels);
                     for (var step = 0; step < steps; step++)
                     {
                         // Even steps: a short last one would be all overhead.
-                        var (first, end) = ((int)((long)this.K * step / steps), (int)((long)this.K * (step + 1) / steps));
-                        for (var column = left; column < right; column += width)
+                        var (first, end) = (Part(this.K, step, steps), Part(this.K, step + 1, steps));
+                        for (var panel = left; panel < right; panel++)
                         {
+                            var (column, after) = (Part(lanes, panel, panels) * V.Count, Math.Min(Part(lanes, panel + 1, panels) * V.Count, this.N));
                             // While a panel is multiplied by, the next one comes nearer.
-                            var next = column + width < right ? (column + width, first) : step + 1 < steps ? (left, end) : (right, 0);
-                            this.Panel<V>(top, bottom, column, Math.Min(width, right - column), first, end - first, next, ref panel);
+                            var next = panel + 1 < right ? (after, first) : step + 1 < steps ? (Part(lanes, left, panels) * V.Count, end) : (after, 0);
+                            this.Panel<V>(top, bottom, column, after - column, first, end - first, next, ref place);
                         }
                     }
                 }
             }
         }
+
+        private static int Part(int count, int part, int parts) => (int)((long)count * part / parts);
 
         private readonly void Panel<V>(int top, int bottom, int column, int columns, int first, int depth, (int Column, int First) next, ref float panel)
             where V : struct, ILane<V>
@@ -173,6 +186,12 @@ internal static class PackedProduct
         {
             var fourfold = Sse.IsSupported || AdvSimd.Arm64.IsSupported ? depth & ~3 : 0;
             nint i = 0;
+            // Whole lines of the caches: they are written once.
+            for (; Avx512F.IsSupported && depth == fourfold && i <= columns - 16; i += 16)
+            {
+                for (nint d = 0; d < depth; d += 4)
+                    Turn(ref Unsafe.Add(ref source, (i * stride) + d), stride, ref Unsafe.Add(ref panel, (d * width) + i), width);
+            }
             for (; i <= columns - 4; i += 4)
             {
                 ref var row0 = ref Unsafe.Add(ref source, i * stride);
@@ -205,6 +224,28 @@ internal static class PackedProduct
             }
         }
 
+        /// <summary>Writes the first four numbers of sixteen rows as four rows of sixteen.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Turn(ref float source, nint stride, ref float target, nint width)
+        {
+            // Every fourth row, so that numbers have to move only within a quarter.
+            var a = Quarters(ref source, 4 * stride);
+            var b = Quarters(ref Unsafe.Add(ref source, stride), 4 * stride);
+            var c = Quarters(ref Unsafe.Add(ref source, 2 * stride), 4 * stride);
+            var d = Quarters(ref Unsafe.Add(ref source, 3 * stride), 4 * stride);
+            var (ab, cd) = (Avx512F.UnpackLow(a, b).AsDouble(), Avx512F.UnpackLow(c, d).AsDouble());
+            var (ab2, cd2) = (Avx512F.UnpackHigh(a, b).AsDouble(), Avx512F.UnpackHigh(c, d).AsDouble());
+            Avx512F.UnpackLow(ab, cd).AsSingle().StoreUnsafe(ref target);
+            Avx512F.UnpackHigh(ab, cd).AsSingle().StoreUnsafe(ref Unsafe.Add(ref target, width));
+            Avx512F.UnpackLow(ab2, cd2).AsSingle().StoreUnsafe(ref Unsafe.Add(ref target, 2 * width));
+            Avx512F.UnpackHigh(ab2, cd2).AsSingle().StoreUnsafe(ref Unsafe.Add(ref target, 3 * width));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector512<float> Quarters(ref float source, nint stride) => Vector512.Create(
+            Vector256.Create(Vector128.LoadUnsafe(ref source), Vector128.LoadUnsafe(ref Unsafe.Add(ref source, stride))),
+            Vector256.Create(Vector128.LoadUnsafe(ref Unsafe.Add(ref source, 2 * stride)), Vector128.LoadUnsafe(ref Unsafe.Add(ref source, 3 * stride))));
+
         /// <summary>Writes four rows as columns.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static void Turn(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d, ref float target, nint width)
@@ -236,7 +277,8 @@ internal static class PackedProduct
             where V : struct, ILane<V>
             where S : struct, IStrip<S>
         {
-            Span<float> room = stackalloc float[TileRows * 4 * LargestLane];
+            // A row of the bias and a tile.
+            Span<float> room = stackalloc float[(1 + TileRows) * 4 * LargestLane];
             ref var edge = ref room[0];
             nint stride = this.Stride;
             var (rowStep, depthStep) = this.A.Transposed ? (1, (nint)this.A.Stride) : (this.A.Stride, 1);
@@ -247,10 +289,15 @@ internal static class PackedProduct
             var beta = isStart ? this.Beta : 1;
             ref var from = ref isStart ? ref Unsafe.Add(ref MemoryMarshal.GetReference(this.From), column) : ref c;
             ref var bias = ref isStart && !this.Bias.IsEmpty ? ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Bias), column) : ref Unsafe.NullRef<float>();
-            // Where a whole row of the bias is there, sums begin with it and nobody has to add it.
-            var beginsWithBias = !Unsafe.IsNullRef(ref bias) && this.Alpha == 1 && columns == S.Count;
-            ref var beginning = ref beginsWithBias ? ref bias : ref Unsafe.NullRef<float>();
-            bias = ref beginsWithBias ? ref Unsafe.NullRef<float>() : ref bias;
+            scoped ref var beginning = ref Unsafe.NullRef<float>();
+            if (!Unsafe.IsNullRef(ref bias) && this.Alpha == 1)
+            {
+                // Sums begin with the bias, and nobody has to add it.
+                beginning = ref edge;
+                MemoryMarshal.CreateReadOnlySpan(ref bias, (int)columns).CopyTo(room);
+                bias = ref Unsafe.NullRef<float>();
+                edge = ref Unsafe.Add(ref edge, S.Count);
+            }
             var isFresh = beta == 0 && Unsafe.IsNullRef(ref bias);
             var isReady = beta == 1 && Unsafe.IsNullRef(ref bias) && Unsafe.AreSame(ref from, ref c);
             for (nint row = top; row < bottom; row += TileRows)
@@ -258,37 +305,35 @@ internal static class PackedProduct
                 var rows = Math.Min(TileRows, bottom - row);
                 this.Fetch(next, (int)columns, (int)depth, (int)(row - top), bottom - top);
                 ref var x = ref Unsafe.Add(ref a, row * rowStep);
-                ref var tile = ref Unsafe.Add(ref c, row * stride);
                 ref var start = ref Unsafe.Add(ref from, row * stride);
-                if (rows < TileRows || columns < S.Count)
+                ref var target = ref Unsafe.Add(ref c, row * stride);
+                // What is not a whole tile of C becomes one elsewhere.
+                var isWhole = rows == TileRows && columns == S.Count;
+                scoped ref var tile = ref isWhole ? ref target : ref edge;
+                var tileStride = isWhole ? stride : S.Count;
+                if (isFresh)
                 {
-                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref beginning, ref edge, S.Count, this.Alpha);
-                    for (nint i = 0; i < rows; i++)
-                        Merge<V>(columns, ref Unsafe.Add(ref edge, i * S.Count), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
-                }
-                else if (isFresh)
-                {
-                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref beginning, ref tile, stride, this.Alpha);
+                    Tile<S, Write>(ref x, rows, rowStep, depthStep, ref panel, depth, ref beginning, ref tile, tileStride, this.Alpha);
                 }
                 else
                 {
-                    for (nint i = 0; i < TileRows && !isReady; i++)
-                        Merge<V>(columns, ref Unsafe.NullRef<float>(), beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * stride));
-                    Tile<S, Add>(ref x, rows, rowStep, depthStep, ref panel, depth, ref beginning, ref tile, stride, this.Alpha);
+                    for (nint i = 0; i < rows && !(isReady && isWhole); i++)
+                        Begin<V>(columns, beta, ref Unsafe.Add(ref start, i * stride), ref bias, ref Unsafe.Add(ref tile, i * tileStride));
+                    Tile<S, Add>(ref x, rows, rowStep, depthStep, ref panel, depth, ref beginning, ref tile, tileStride, this.Alpha);
                 }
+                for (nint i = 0; i < rows && !isWhole; i++)
+                    MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref edge, i * S.Count), (int)columns).CopyTo(MemoryMarshal.CreateSpan(ref Unsafe.Add(ref target, i * stride), (int)columns));
             }
         }
 
-        /// <summary>A row of target = sums + beta·from + bias, where sums and bias may be missing.</summary>
-        private static void Merge<V>(nint columns, ref float sums, float beta, ref float from, ref float bias, ref float target)
+        /// <summary>A row of target = beta·from + bias, where the bias may be missing.</summary>
+        private static void Begin<V>(nint columns, float beta, ref float from, ref float bias, ref float target)
             where V : struct, ILane<V>
         {
             for (nint i = 0; i < columns; i += V.Count)
             {
                 var left = columns - i;
-                var value = Unsafe.IsNullRef(ref sums) ? V.Of(0) : V.Load(ref Unsafe.Add(ref sums, i));
-                if (!Unsafe.IsNullRef(ref bias))
-                    value += Simd.Load<V>(ref Unsafe.Add(ref bias, i), left);
+                var value = Unsafe.IsNullRef(ref bias) ? V.Of(0) : Simd.Load<V>(ref Unsafe.Add(ref bias, i), left);
                 if (beta != 0)
                     value = V.MultiplyAdd(V.Of(beta), Simd.Load<V>(ref Unsafe.Add(ref from, i), left), value);
                 Simd.Store(value, ref Unsafe.Add(ref target, i), left);

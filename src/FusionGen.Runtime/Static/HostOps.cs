@@ -135,8 +135,9 @@ internal sealed class HostOps : StaticOps
     /// <inheritdoc/>
     public override void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y, Span<float> statistics, int width, float epsilon)
     {
-        var rows = x.Length / width;
-        Kernels.LayerNorm.Forward(rows, x, weight, bias, epsilon, y, statistics[..rows], statistics[rows..]);
+        var partition = new LayerNormPartition { Rows = x.Length / width, Width = width, Epsilon = epsilon, X = x, Weight = weight, Bias = bias, Y = y, Statistics = statistics };
+        // Memory is what it waits for, as long as for about so many multiply-adds of a product.
+        Share(ref partition, 16L * x.Length, default);
     }
 
     /// <inheritdoc/>

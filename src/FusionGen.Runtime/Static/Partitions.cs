@@ -11,6 +11,12 @@ internal static class Partitions
     // Whole vectors, and whole panels of a product.
     private const int Grain = 64;
 
+    // A tile of a product.
+    private const int RowGrain = 6;
+
+    // Copying a column of a product's right operand costs what so many rows of the product cost.
+    private const int Packing = 12;
+
     /// <summary>Whether an operation of so many multiply-adds is worth sharing.</summary>
     public static bool IsWorthwhile(long multiplyAdds) => multiplyAdds >= Worthwhile;
 
@@ -21,9 +27,39 @@ internal static class Partitions
         var (from, to) = ((int)((long)grains * part / parts) * grain, (int)((long)grains * (part + 1) / parts) * grain);
         return (Math.Min(from, count), Math.Min(to, count) - Math.Min(from, count));
     }
+
+    /// <summary>
+    /// The block of rows and columns that is <paramref name="part"/>'s, possibly empty: of the grid of at most so many blocks whose last one is done first. Every block copies its
+    /// columns of a right operand for itself, so columns are shared out first.
+    /// </summary>
+    public static Block BlockOf(int rows, int columns, int part, int parts, int grain = Grain)
+    {
+        var threads = Math.Max(1, parts / Team.PartsOfMember);
+        var (down, across, least) = (1, 1, long.MaxValue);
+        for (var i = 1; i <= parts; i++)
+        {
+            for (var j = 1; j <= parts / i; j++)
+            {
+                var cost = ((i * j) + threads - 1) / threads * (long)(Largest(rows, i, RowGrain) + Packing) * Largest(columns, j, grain);
+                if (cost <= least)
+                    (down, across, least) = (i, j, cost);
+            }
+        }
+        var (row, column) = Math.DivRem(part, across);
+        if (row >= down)
+            return default;
+        var (top, height) = Of(rows, row, down, RowGrain);
+        var (left, width) = Of(columns, column, across, grain);
+        return new(top, height, left, width);
+    }
+
+    private static int Largest(int count, int parts, int grain) => (((count + grain - 1) / grain) + parts - 1) / parts * grain;
 }
 
-/// <summary>A product, by columns: what is packed of the right operand is packed once.</summary>
+/// <summary>A part of rows and columns.</summary>
+internal readonly record struct Block(int Row, int Rows, int Column, int Columns);
+
+/// <summary>A product, by blocks.</summary>
 internal ref struct ProductPartition : IPartition
 {
     public int M;
@@ -38,16 +74,19 @@ internal ref struct ProductPartition : IPartition
 
     public readonly void Run(int part, int parts, Span<float> scratch)
     {
-        var (from, count) = Partitions.Of(this.N, part, parts);
-        if (count == 0)
+        var block = Partitions.BlockOf(this.M, this.N, part, parts);
+        if (block.Rows == 0 || block.Columns == 0)
             return;
+        var place = (block.Row * this.N) + block.Column;
         Gemm.Multiply(
-            this.M, count, this.K, this.A, new MatrixView(this.B[(this.TransposeB ? from * this.K : from)..], this.TransposeB ? this.K : this.N, this.TransposeB), this.C[from..], this.N,
-            1, this.Residual.IsEmpty ? 0 : 1, this.Bias.IsEmpty ? default : this.Bias.Slice(from, count), this.Residual.IsEmpty ? default : this.Residual[from..]);
+            block.Rows, block.Columns, this.K,
+            new(this.A.Values[(this.A.Transposed ? block.Row : block.Row * this.A.Stride)..], this.A.Stride, this.A.Transposed),
+            new(this.B[(this.TransposeB ? block.Column * this.K : block.Column)..], this.TransposeB ? this.K : this.N, this.TransposeB), this.C[place..], this.N,
+            1, this.Residual.IsEmpty ? 0 : 1, this.Bias.IsEmpty ? default : this.Bias.Slice(block.Column, block.Columns), this.Residual.IsEmpty ? default : this.Residual[place..]);
     }
 }
 
-/// <summary>Attention, by heads.</summary>
+/// <summary>Attention, by heads and the rows that ask.</summary>
 internal ref struct AttentionPartition : IPartition
 {
     public AttentionShape Shape;
@@ -57,8 +96,29 @@ internal ref struct AttentionPartition : IPartition
 
     public readonly void Run(int part, int parts, Span<float> scratch)
     {
-        var (from, count) = Partitions.Of(this.Shape.Samples * this.Shape.Heads, part, parts, grain: 1);
-        Attention.OfHeads(this.Shape, this.Inputs, this.Output, this.Normalisers, scratch, from, count);
+        var block = Partitions.BlockOf(this.Shape.Queries, this.Shape.Samples * this.Shape.Heads, part, parts, grain: 1);
+        Attention.OfHeads(this.Shape, this.Inputs, this.Output, this.Normalisers, scratch, (block.Column, block.Columns), (block.Row, block.Rows));
+    }
+}
+
+/// <summary>Layer norm, by rows.</summary>
+internal ref struct LayerNormPartition : IPartition
+{
+    public int Rows;
+    public int Width;
+    public float Epsilon;
+    public ReadOnlySpan<float> X;
+    public ReadOnlySpan<float> Weight;
+    public ReadOnlySpan<float> Bias;
+    public Span<float> Y;
+    public Span<float> Statistics;
+
+    public readonly void Run(int part, int parts, Span<float> scratch)
+    {
+        var (from, count) = Partitions.Of(this.Rows, part, parts, grain: 1);
+        var place = new Range(from * this.Width, (from + count) * this.Width);
+        LayerNorm.Forward(
+            count, this.X[place], this.Weight, this.Bias, this.Epsilon, this.Y[place], this.Statistics.Slice(from, count), this.Statistics.Slice(this.Rows + from, count));
     }
 }
 

@@ -20,6 +20,9 @@ internal interface IPartition
 /// </summary>
 internal sealed unsafe class Team
 {
+    /// <summary>Parts of an operation for each member, so that one who is late leaves some to the others.</summary>
+    public const int PartsOfMember = 2;
+
     // The operation's number, and in the lower half how many of its parts are taken.
     private const int NumberShift = 32;
 
@@ -35,7 +38,7 @@ internal sealed unsafe class Team
     private ExceptionDispatchInfo? failure;
 
     /// <summary>A team of so many threads, the leader's included.</summary>
-    public Team(int members) => this.parts = 2 * members;
+    public Team(int members) => this.parts = PartsOfMember * members;
 
     /// <summary>Does an operation with the team that the calling thread leads; alone if it leads none.</summary>
     public static void Run<T>(scoped ref T operation, Span<float> scratch)

@@ -11,7 +11,7 @@ internal sealed class GemmTests
     {
         using var scope = Numeric.Width(width);
         // Every number of lanes at the edge, none a multiple of any tile, and whole tiles.
-        foreach (var (m, n, k) in new[] { (1, 1, 1), (7, 33, 5), (65, 48, 17), (5, 70, 300), (101, (3 * width) - 1, 9), (12, 4 * width, 64), (6, 2 * width, 64) })
+        foreach (var (m, n, k) in new[] { (1, 1, 1), (7, 33, 5), (65, 48, 17), (5, 70, 300), (101, (3 * width) - 1, 9), (12, 4 * width, 64), (6, 2 * width, 64), (1, (9 * width) + 3, 37), (2, 40, 5 * width) })
             Case(m, n, k, transposeA, transposeB, beta, Ours);
     }
 
@@ -28,7 +28,7 @@ internal sealed class GemmTests
     public void A_bias_and_another_matrix_are_added([Values] bool ours, [ValueSource(typeof(Numeric), nameof(Numeric.Widths))] int width, [Values] bool hasBias, [Values] bool hasFrom)
     {
         using var scope = Numeric.Width(width);
-        foreach (var (m, n, k) in new[] { (7, 33, 5), (12, 64, 400), (65, 128, 20) })
+        foreach (var (m, n, k) in new[] { (7, 33, 5), (12, 64, 400), (65, 128, 20), (2, 71, 40) })
         {
             var (a, b, bias, from) = (Numeric.Random(m * k, 1), Numeric.Random(k * n, 2), Numeric.Random(hasBias ? n : 0, 3), Numeric.Random(hasFrom ? m * n : 0, 4));
             var c = new float[m * n];

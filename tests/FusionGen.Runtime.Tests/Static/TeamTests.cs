@@ -37,7 +37,7 @@ public sealed class TeamTests
         team.Gather();
         var helpers = Help(team, members);
         team.Lead();
-        var counts = new int[2 * members];
+        var counts = new int[Team.PartsOfMember * members];
         for (var i = 0; i < operations; i++)
         {
             var operation = new Counting { Counts = counts };
