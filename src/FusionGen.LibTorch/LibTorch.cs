@@ -6,17 +6,21 @@ namespace TorchSharp;
 
 /// <summary>
 /// The libtorch behind the shim, or its absence: then tensors are managed ones (<see cref="ManagedTensor"/>), and whatever they cannot do says that
-/// it needs libtorch. <c>FUSIONGEN_TORCH=none</c> does without one that is there.
+/// it needs libtorch. <c>FUSIONGEN_TORCH=none</c> does without one that is there; an application whose configuration sets <c>FusionGen.LibTorch.OnDemand</c>
+/// does until something asks for it by <see cref="Load"/>, and saves the 150 MB and the time that loading it takes.
 /// </summary>
 internal static partial class LibTorch
 {
     private const string Variable = "FUSIONGEN_TORCH";
 
-    private static readonly string? absence = Absence();
+    private const string OnDemand = "FusionGen.LibTorch.OnDemand";
+
+    private static readonly Lazy<string?> absence = new(Absence);
+    private static volatile bool isAwaited = AppContext.TryGetSwitch(OnDemand, out var isOnDemand) && isOnDemand;
     private static bool isHidden;
 
     /// <summary>Whether new tensors are libtorch's.</summary>
-    public static bool IsPresent => absence is null && !isHidden;
+    public static bool IsPresent => !isAwaited && !isHidden && absence.Value is null;
 
     /// <summary>Threads to use if nobody says otherwise.</summary>
     public static int DefaultThreads =>
@@ -26,7 +30,7 @@ internal static partial class LibTorch
 
     /// <summary>Why there is none, and how to get one.</summary>
     public static string Remedy =>
-        $"There is none here: {absence ?? "hidden"}. " +
+        $"There is none here: {absence.Value ?? "hidden"}. " +
         "On Debian: apt-get install libtorch-dev libopenblas0-openmp cmake g++, then build again. Elsewhere: name a torch folder, that of a Python wheel say, in LIBTORCH and build again.";
 
     /// <summary>The exception of a message. Tests that run into it put another one here, by which they end as ignored.</summary>
@@ -34,6 +38,19 @@ internal static partial class LibTorch
 
     /// <summary>The error of doing something without libtorch.</summary>
     public static Exception Needed(string what) => Error($"{what} needs libtorch. {Remedy}");
+
+    /// <summary>Loads it if that has waited for somebody to ask; whether it is there.</summary>
+    /// <exception cref="InvalidOperationException">Tensors have been made without it.</exception>
+    public static bool Load()
+    {
+        if (isAwaited && !isHidden)
+        {
+            if (absence.Value is null && ManagedTensor.LiveHandles > 0)
+                throw new InvalidOperationException($"libtorch is loaded on demand ({OnDemand}), and there are tensors made without it: ask for it before the first one");
+            isAwaited = false;
+        }
+        return IsPresent;
+    }
 
     /// <summary>Throws where there is no libtorch.</summary>
     public static void Require(string what)
@@ -63,7 +80,7 @@ internal static partial class LibTorch
             return FirstCause(error.Message);
         }
         Native.KeepLargeBlocks();
-        Native.Check(Native.SetThreads(DefaultThreads));
+        Native.Check(Native.SetThreads(ManagedModes.Threads));
         return null;
     }
 

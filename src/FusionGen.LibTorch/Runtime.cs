@@ -20,12 +20,12 @@ public static partial class torch
 
     /// <summary>Whether libtorch is there and can use such a device.</summary>
     public static bool TryInitializeDeviceType(DeviceType deviceType) =>
-        LibTorch.IsPresent && (deviceType != DeviceType.CUDA || cuda.is_available());
+        LibTorch.Load() && (deviceType != DeviceType.CUDA || cuda.is_available());
 
     /// <exception cref="NotSupportedException">libtorch is not there, or cannot use such a device; the message says why.</exception>
     public static void InitializeDeviceType(DeviceType deviceType)
     {
-        if (!LibTorch.IsPresent)
+        if (!LibTorch.Load())
             throw LibTorch.Error(LibTorch.Remedy);
         if (!TryInitializeDeviceType(deviceType))
             throw new NotSupportedException($"this libtorch sees no {deviceType} device");

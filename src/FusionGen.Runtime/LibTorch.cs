@@ -6,7 +6,7 @@ namespace FusionGen;
 /// <summary>The libtorch behind TorchSharp's API. The static engine does without; what cannot asks here first.</summary>
 public static class LibTorch
 {
-    /// <summary>Whether it is there.</summary>
+    /// <summary>Whether it is there. Asking loads it, also in an application that does without until then.</summary>
     public static bool IsPresent => TryInitializeDeviceType(DeviceType.CPU);
 
     /// <summary>Refuses what needs it where it is missing.</summary>

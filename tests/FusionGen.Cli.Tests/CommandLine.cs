@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using FusionGen.Cli.Output;
 
 namespace FusionGen.Cli.Tests;
@@ -37,6 +38,21 @@ internal static class CommandLine
         if (!LibTorch.IsPresent && errors.ToString().Contains("libtorch-dev", StringComparison.Ordinal))
             throw new IgnoreException(errors.ToString());
         return new Result(code, output.ToString(), errors.ToString());
+    }
+
+    /// <summary>Runs it by the tool in a folder, in a process of its own.</summary>
+    public static Result Process(string folder, params string[] arguments)
+    {
+        using var process = System.Diagnostics.Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(folder, "fusiongen.dll"), .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = folder,
+        })!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return new Result(process.ExitCode, output, errors.Result);
     }
 
     /// <summary>A file of the shared goldens.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using FusionGen.Weights;
 
 namespace FusionGen.Cli.Tests;
@@ -77,6 +76,20 @@ internal sealed class WithoutLibTorchTests
         Assert.That(result.Errors, Does.Match("(?m)^error: .* needs libtorch").And.Contain("apt-get install libtorch-dev"));
     }
 
+    /// <summary>Where it is there, it is loaded for what needs it and for nothing else.</summary>
+    [TestCase(false)]
+    [TestCase(true, "--engine", "eager")]
+    [TestCase(true, "--set", "search.order=second-exact")]
+    public void It_is_loaded_on_demand(bool isLoaded, params string[] options)
+    {
+        IgnoredWithoutLibTorch.Now();
+        using var project = new TinyProject();
+        project.WriteImages();
+        var result = CommandLine.Process(TestContext.CurrentContext.TestDirectory, ["search", project.Spec, "--weights", "none", "--out", project.At("run"), .. options]);
+        Assert.That(result.Code, Is.Zero, result.Errors);
+        Assert.That(File.ReadAllText(project.At("run", "env.json")), Does.Contain($"\"libtorch\": \"{(isLoaded ? TorchSharp.torch.__version__ : "none")}\""));
+    }
+
     [Test]
     public void The_doctor_says_what_it_would_add()
     {
@@ -95,17 +108,5 @@ internal sealed class WithoutLibTorchTests
     private static string[] Measures(CommandLine.Result result) =>
         [.. result.Output.Split('\n').Where(line => line.Contains('%', StringComparison.Ordinal)).Select(line => line[..(line.LastIndexOf('%') + 1)])];
 
-    private CommandLine.Result Run(params string[] arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(this.tool, "fusiongen.dll"), .. arguments])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            WorkingDirectory = this.tool,
-        })!;
-        var errors = process.StandardError.ReadToEndAsync();
-        var output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return new CommandLine.Result(process.ExitCode, output, errors.Result);
-    }
+    private CommandLine.Result Run(params string[] arguments) => CommandLine.Process(this.tool, arguments);
 }

@@ -41,7 +41,7 @@ internal sealed class BenchCommand : ToolCommand
     {
         var terminal = invocation.Terminal;
         var file = SpecFile.Load(invocation.Get(this.spec), invocation.Get(this.overrides), terminal);
-        var compute = this.compute.Of(invocation);
+        var compute = this.compute.Of(invocation, file.Document.Search.Order);
         var (spec, steps) = (file.Document, Math.Max(1, invocation.Get(this.steps)));
         var policy = file.Policy(invocation.Get(this.policy), terminal) ?? Uniform.Operators(spec).Select(name => Uniform.Policy(spec, name)).FirstOrDefault();
         var compiled = file.Compile(policy, terminal);

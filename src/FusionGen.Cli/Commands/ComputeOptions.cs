@@ -60,12 +60,17 @@ internal sealed class ComputeOptions
     }
 
     /// <summary>What a command line says.</summary>
+    /// <param name="invocation">The command line.</param>
+    /// <param name="order">How the spec wants to search: exact second order is computed by eager modules too.</param>
     /// <exception cref="FusionException">There is no such device, or it does not compute so.</exception>
-    public Compute Of(Invocation invocation)
+    public Compute Of(Invocation invocation, SearchOrder order)
     {
         UseThreads(invocation.Get(this.threads));
         var device = DeviceOf(invocation.Get(this.device));
         var engine = invocation.Get(this.engine) ?? (device.type == DeviceType.CPU ? Engine.Static : Engine.Eager);
+        // What eager modules may meet is libtorch's from the first tensor on; where there is none, they say so themselves.
+        if (engine == Engine.Eager || order == SearchOrder.SecondExact)
+            _ = LibTorch.IsPresent;
         var isAccelerated = engine == Engine.Static && device.type != DeviceType.CPU;
         var precision = invocation.Get(this.precision) switch
         {

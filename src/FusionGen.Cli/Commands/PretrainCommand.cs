@@ -68,6 +68,7 @@ internal sealed class PretrainCommand : ToolCommand
             Course = invocation.Get(this.course),
             Optimizer = Defaults.Optimizer with { LearningRate = invocation.Get(this.rate) },
         };
+        LibTorch.Require("pretraining");
         using var network = file.Compile(null, terminal).CreateBackbone();
         var pretrainer = new Pretrainer(network, settings, invocation.Get(this.threads)) { Shallower = invocation.Get(this.shallower) };
         var result = pretrainer.Run(path + ".checkpoint", progress => Report(terminal, progress), invocation.Cancellation);

@@ -40,7 +40,7 @@ internal sealed class ExperimentOptions
     public Experiment Open(Invocation invocation, string path)
     {
         var spec = SpecFile.Load(path, invocation.Get(this.overrides), invocation.Terminal);
-        return new Experiment(spec, invocation.Get(this.data), spec.Weights(invocation.Get(this.weights)), this.compute.Of(invocation), invocation);
+        return new Experiment(spec, invocation.Get(this.data), spec.Weights(invocation.Get(this.weights)), this.compute.Of(invocation, spec.Document.Search.Order), invocation);
     }
 }
 
