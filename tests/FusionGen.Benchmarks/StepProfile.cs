@@ -207,7 +207,7 @@ internal static partial class StepProfile
         using var network = Create<Supernet>(spec, files);
         using var search = new BilevelSteps(network, network.Plan.Search);
         var side = network.Plan.ImageSize;
-        using var images = new Batch(randn([batch, 3, side, side]), tensor(Enumerable.Range(0, batch).Select(i => (long)(i % network.Plan.Classes)).ToArray()));
+        using var images = new Batch(Worker.Gaussian("images", 1, [batch, 3, side, side]), tensor(Enumerable.Range(0, batch).Select(i => (long)(i % network.Plan.Classes)).ToArray()));
         return Fastest(() => search.StepWeights(images), out steps);
     }
 
@@ -216,7 +216,7 @@ internal static partial class StepProfile
     {
         using var network = Create<FusionModel>(spec, files);
         using var guard = no_grad();
-        using var images = randn([batch, 3, network.Plan.ImageSize, network.Plan.ImageSize]);
+        using var images = Worker.Gaussian("images", 1, [batch, 3, network.Plan.ImageSize, network.Plan.ImageSize]);
         return Fastest(() => network.forward(images).Dispose(), out steps);
     }
 

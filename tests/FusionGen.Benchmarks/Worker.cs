@@ -128,7 +128,7 @@ internal abstract class Worker : IDisposable
         }
     }
 
-    private static Tensor Gaussian(string purpose, double deviation, long[] shape)
+    internal static Tensor Gaussian(string purpose, double deviation, long[] shape)
     {
         var random = SplitMix.For(0, purpose);
         var values = new float[shape.Aggregate(1L, (count, size) => count * size)];

@@ -36,8 +36,6 @@ public sealed class FoldIntoNorm(bool evenIfRead) : Pass
             return null;
         if (!evenIfRead && !Moves(value.Inputs[0]).Append(norm).All(rewriter.IsReadOnce))
             return rewriter.Refuse(this, "other candidates of the layer read the normalised tokens too");
-        if (!evenIfRead && shift is { Shape.Rank: > 1 })
-            return rewriter.Refuse(this, "the shift differs from row to row");
         Value? bias = norm.Inputs[2], rest = null;
         if (gain is not null)
             bias = graph.Mul(bias, gain);

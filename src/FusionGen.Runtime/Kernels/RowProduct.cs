@@ -9,6 +9,8 @@ internal static class RowProduct
     /// <summary>So many rows are multiplied faster this way.</summary>
     public const int MostRows = 2;
 
+    private const int ShortSum = 32;
+
     /// <summary>C = alpha·A·B + beta·F + bias, unchecked; as <see cref="PackedProduct.Multiply"/>, of an A that is not transposed.</summary>
     public static void Multiply(
         int m, int n, int k, MatrixView a, MatrixView b, Span<float> c, int stride, float alpha, float beta, ReadOnlySpan<float> bias, ReadOnlySpan<float> from)
@@ -59,21 +61,36 @@ internal static class RowProduct
             Span<float> room = stackalloc float[4 * Lane16.Count];
             for (; column <= this.C.Length - (4 * V.Count); column += 4 * V.Count)
             {
-                var sums = Strip4<V>.Of(0);
-                for (nint d = 0; d < this.K; d++)
-                    sums = Strip4<V>.MultiplyAdd(Unsafe.Add(ref a, d), Strip4<V>.Load(ref Unsafe.Add(ref b, (d * stride) + column)), sums);
-                sums.Store(ref room[0]);
+                this.Sum<Strip4<V>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
                 for (var i = 0; i < 4 * V.Count; i += V.Count)
                     this.Put(column + i, V.Load(ref room[i]));
             }
-            for (; column < this.C.Length; column += V.Count)
+            for (; column <= this.C.Length - V.Count; column += V.Count)
             {
-                nint left = this.C.Length - column;
-                var sum = V.Of(0);
-                for (nint d = 0; d < this.K; d++)
-                    sum = V.MultiplyAdd(V.Of(Unsafe.Add(ref a, d)), Simd.Load<V>(ref Unsafe.Add(ref b, (d * stride) + column), left), sum);
-                this.Put(column, sum);
+                this.Sum<Strip1<V>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
+                this.Put(column, V.Load(ref room[0]));
             }
+            for (; column < this.C.Length; column++)
+            {
+                this.Sum<Strip1<Lane1>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
+                this.Put(column, room[0]);
+            }
+        }
+
+        /// <summary>Sums of columns side by side; of short sums, because a long one's rounding errors grow with it.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private readonly S Sum<S>(ref float a, ref float b, nint stride)
+            where S : struct, IStrip<S>
+        {
+            var sums = S.Of(0);
+            for (nint first = 0; first < this.K; first += ShortSum)
+            {
+                var part = S.Of(0);
+                for (var d = first; d < Math.Min(first + ShortSum, this.K); d++)
+                    part = S.MultiplyAdd(Unsafe.Add(ref a, d), S.Load(ref Unsafe.Add(ref b, d * stride)), part);
+                sums = S.MultiplyAdd(1, part, sums);
+            }
+            return sums;
         }
 
         /// <summary>Four at a time, because one would wait for every addition.</summary>

@@ -56,6 +56,18 @@ public class AbsorbKeysAndValuesTests
     [Test]
     public void OperatorsOnTheProjectionsBlock() => Identity.IsBlocked(Pass, TinySpecs.Network(TinySpecs.Vit("lora")), "operators act on the projections");
 
+    /// <summary>Every head reads all of every token: two tokens' projections cost less than that for eight heads.</summary>
+    [TestCase(8, "so few tokens that keys and values cost less")]
+    [TestCase(2, null)]
+    public void FewTokensBlock(int heads, string? reason)
+    {
+        var network = TinySpecs.Network(TinySpecs.Vit("", image: 4, heads: heads));
+        if (reason is null)
+            Identity.Holds(Pass, network, times: 1);
+        else
+            Identity.IsBlocked(Pass, network, reason);
+    }
+
     /// <summary>For predictions LoRA has become part of the projections, and tuned ones are as good as frozen ones.</summary>
     [Test]
     public void PredictionsAbsorbWhatLoraMade()

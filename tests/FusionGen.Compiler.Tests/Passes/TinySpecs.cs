@@ -8,8 +8,8 @@ namespace FusionGen.Compiler.Tests.Passes;
 /// <summary>Networks small enough for plain loops in float64, with every operation in them.</summary>
 internal static class TinySpecs
 {
-    public static SpecDocument Vit(string candidates, string pool = "cls", string more = "", int depth = 2, string? layers = null, double dropout = 0, bool shareDropout = false) =>
-        Read($"{{ family: vit, image: 8, patch: 4, width: 8, depth: {depth}, heads: 2, mlp: 12, pool: {pool} }}", layers ?? (candidates == "shallow" ? $"embed, candidates: [shallow] }}\n  - {{ at: 0..{depth - 1}, candidates: [" : $"0..{depth - 1}, candidates: [{candidates}"), candidates, more, $"tokens: 2, dropout: {dropout.ToString(System.Globalization.CultureInfo.InvariantCulture)}, share-dropout: {(shareDropout ? "true" : "false")}");
+    public static SpecDocument Vit(string candidates, string pool = "cls", string more = "", int depth = 2, string? layers = null, double dropout = 0, bool shareDropout = false, int image = 8, int heads = 2) =>
+        Read($"{{ family: vit, image: {image}, patch: 4, width: 8, depth: {depth}, heads: {heads}, mlp: 12, pool: {pool} }}", layers ?? (candidates == "shallow" ? $"embed, candidates: [shallow] }}\n  - {{ at: 0..{depth - 1}, candidates: [" : $"0..{depth - 1}, candidates: [{candidates}"), candidates, more, $"tokens: 2, dropout: {dropout.ToString(System.Globalization.CultureInfo.InvariantCulture)}, share-dropout: {(shareDropout ? "true" : "false")}");
 
     /// <summary>A second stream of tokens beside three blocks, with operators in them.</summary>
     public static SpecDocument Streams(string attention, string pool = "cls") => Read(
