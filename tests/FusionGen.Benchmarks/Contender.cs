@@ -49,7 +49,7 @@ internal sealed class Contender : IDisposable
     /// <param name="casePath">Where to write the case for the peer; null for nowhere.</param>
     public static Contender Ours(Workload workload, string? casePath)
     {
-        var networks = Path.Combine(Path.GetTempPath(), $"fusiongen-bench-{Environment.ProcessId}.dll");
+        var networks = Path.Combine(Path.GetTempPath(), $"fusiongen-bench-{Path.GetRandomFileName()}.dll");
         File.WriteAllBytes(networks, workload.Compile());
         string[] arguments = [typeof(Contender).Assembly.Location, Worker.Command, JsonSerializer.Serialize(workload), networks, .. casePath is null ? Array.Empty<string>() : [casePath]];
         return new Contender("FusionGen", new ProcessStartInfo(Environment.ProcessPath!, arguments), networks);

@@ -15,7 +15,7 @@ internal sealed record GrowthPoint(int Value, double Seconds, long Bytes, long P
 /// <param name="Points">Measured.</param>
 internal sealed record Growth(string Axis, IReadOnlyList<GrowthPoint> Points)
 {
-    private const int Steps = 5;
+    private const int Steps = 9;
     private const int Batch = 16;
 
     // All of them shift and scale the tokens, which the mixture collapses to one pass (METHOD §6.2). The first two are a shift and a scale already; what further ones need of
@@ -70,18 +70,26 @@ internal sealed record Growth(string Axis, IReadOnlyList<GrowthPoint> Points)
         width: 720,
         height: 400);
 
+    /// <summary>All points in turn, step by step, so that a machine that is slower for a while is so for all of them.</summary>
     private static Growth Along(string axis, IReadOnlyList<int> values, Func<int, Workload> workload, Action<string> tell)
     {
-        var points = new List<GrowthPoint>();
-        foreach (var value in values)
+        var runs = new List<Contender>();
+        try
         {
-            tell(string.Create(CultureInfo.InvariantCulture, $"{axis} {value}"));
-            using var ours = Contender.Ours(workload(value), casePath: null);
-            ours.Step();
-            var steps = Enumerable.Range(0, Steps).Select(_ => ours.Step()).ToList();
-            points.Add(new GrowthPoint(value, Comparison.Median(steps.Select(step => step.Seconds)), steps.Max(step => step.Peak) - ours.Resident, ours.Planned));
+            foreach (var value in values)
+            {
+                tell(string.Create(CultureInfo.InvariantCulture, $"{axis} {value}"));
+                runs.Add(Contender.Ours(workload(value), casePath: null));
+                runs[^1].Step();
+            }
+            var rounds = Enumerable.Range(0, Steps).Select(_ => runs.ConvertAll(run => run.Step())).ToList();
+            return new Growth(axis, [.. values.Select((value, i) => new GrowthPoint(
+                value, Comparison.Median(rounds.Select(round => round[i].Seconds)), rounds.Max(round => round[i].Peak) - runs[i].Resident, runs[i].Planned))]);
         }
-        return new Growth(axis, points);
+        finally
+        {
+            runs.ForEach(run => run.Dispose());
+        }
     }
 
     private List<(double X, double Y)> Relative(Func<GrowthPoint, double> cost)
