@@ -18,7 +18,7 @@ internal sealed class HostEngine : StaticEngine
     private readonly StaticMemory[] samples;
     private readonly List<Half> halves = [];
     private readonly Lock gate = new();
-    private readonly List<Thread> threads = [];
+    private readonly List<Helper> helpers = [];
     private readonly List<Team> teams = [];
     private readonly SemaphoreSlim start = new(0);
     private readonly SemaphoreSlim done = new(0);
@@ -32,6 +32,7 @@ internal sealed class HostEngine : StaticEngine
     private int seats;
     private int next;
     private int pending;
+    private int processor = -1;
     private ExceptionDispatchInfo? failure;
 
     /// <summary>Prepares to run a program of a network.</summary>
@@ -80,9 +81,9 @@ internal sealed class HostEngine : StaticEngine
     public override void Dispose()
     {
         this.isDisposed = true;
-        this.start.Release(this.threads.Count + 1);
-        foreach (var thread in this.threads)
-            thread.Join();
+        this.start.Release(this.helpers.Count + 1);
+        foreach (var helper in this.helpers)
+            helper.Thread.Join();
         this.start.Dispose();
         this.done.Dispose();
         foreach (var half in this.halves)
@@ -119,12 +120,9 @@ internal sealed class HostEngine : StaticEngine
         this.failure = null;
         this.Gather(Math.Max(1, this.Workers / this.slices));
         var helpers = Math.Min(this.Workers, this.slices * this.members) - 1;
-        while (this.threads.Count < helpers)
-        {
-            var thread = new Thread(this.Serve) { IsBackground = true, Name = "static engine" };
-            this.threads.Add(thread);
-            thread.Start();
-        }
+        this.KeepHelpersOff(Processors.Current);
+        while (this.helpers.Count < helpers)
+            this.helpers.Add(new Helper(this));
         this.pending = helpers;
         if (helpers > 0)
             this.start.Release(helpers);
@@ -143,6 +141,15 @@ internal sealed class HostEngine : StaticEngine
             this.teams.Add(new Team(members));
         foreach (var team in this.teams)
             team.Gather();
+    }
+
+    private void KeepHelpersOff(int processor)
+    {
+        if (this.processor == processor)
+            return;
+        this.processor = processor;
+        foreach (var helper in this.helpers)
+            Processors.KeepOff(helper.Id, processor);
     }
 
     private void Serve()
@@ -248,6 +255,29 @@ internal sealed class HostEngine : StaticEngine
 
     /// <summary>What is done once a step, before or after the images, sees of memory.</summary>
     private StaticFrame Frame(Half half) => new(0, 0, half.Pass.Operands, half.Shared, half.Partial(0), default, this.scratch[0].Span, default, default);
+
+    /// <summary>A thread that takes part in runs that others begin.</summary>
+    private sealed class Helper
+    {
+        private volatile int id;
+
+        public Helper(HostEngine engine)
+        {
+            this.Thread = new Thread(() =>
+            {
+                this.id = Processors.Thread;
+                Processors.KeepOff(this.id, engine.processor);
+                engine.Serve();
+            })
+            { IsBackground = true, Name = "static engine" };
+            this.Thread.Start();
+        }
+
+        public Thread Thread { get; }
+
+        /// <summary>0 until it runs.</summary>
+        public int Id => this.id;
+    }
 
     /// <summary>The memory of one of the passes that run at once.</summary>
     private sealed class Half(StaticProgram program) : IDisposable
