@@ -32,7 +32,6 @@ internal sealed class HostEngine : StaticEngine
     private int seats;
     private int next;
     private int pending;
-    private int processor = -1;
     private ExceptionDispatchInfo? failure;
 
     /// <summary>Prepares to run a program of a network.</summary>
@@ -120,12 +119,11 @@ internal sealed class HostEngine : StaticEngine
         this.failure = null;
         this.Gather(Math.Max(1, this.Workers / this.slices));
         var helpers = Math.Min(this.Workers, this.slices * this.members) - 1;
-        this.KeepHelpersOff(Processors.Current);
         while (this.helpers.Count < helpers)
             this.helpers.Add(new Helper(this));
         this.pending = helpers;
         if (helpers > 0)
-            this.start.Release(helpers);
+            this.Wake(helpers);
         this.Work();
         if (helpers > 0)
             this.done.Wait();
@@ -143,22 +141,22 @@ internal sealed class HostEngine : StaticEngine
             team.Gather();
     }
 
-    private void KeepHelpersOff(int processor)
+    private void Wake(int helpers)
     {
-        if (this.processor == processor)
-            return;
-        this.processor = processor;
+        var here = Processors.Current;
         foreach (var helper in this.helpers)
-            Processors.KeepOff(helper.Id, processor);
+            Processors.KeepOff(helper.Id, here);
+        this.start.Release(helpers);
     }
 
-    private void Serve()
+    private void Serve(int thread)
     {
         while (true)
         {
             this.start.Wait();
             if (this.isDisposed)
                 return;
+            Processors.Free(thread);
             this.Work();
             if (Interlocked.Decrement(ref this.pending) == 0)
                 this.done.Release();
@@ -266,8 +264,7 @@ internal sealed class HostEngine : StaticEngine
             this.Thread = new Thread(() =>
             {
                 this.id = Processors.Thread;
-                Processors.KeepOff(this.id, engine.processor);
-                engine.Serve();
+                engine.Serve(this.id);
             })
             { IsBackground = true, Name = "static engine" };
             this.Thread.Start();

@@ -5,7 +5,7 @@ namespace FusionGen.Static;
 
 /// <summary>
 /// Which processors threads run on. In a virtual machine Linux takes a processor that sleeps for one that the host has taken away, and wakes a thread on its waker's processor
-/// instead, where it waits until a timer moves it: for as long as a whole prediction. A helper that may not run there is woken where it helps.
+/// instead, where it waits until a timer moves it: for as long as a whole prediction. A helper that may not run there while it sleeps is woken where it helps.
 /// </summary>
 [SuppressMessage("Security", "CA5392", Justification = "The C library is loaded already.")]
 internal static unsafe partial class Processors
@@ -33,6 +33,15 @@ internal static unsafe partial class Processors
             return;
         // Refused, the thread runs where it did.
         fixed (byte* start = mask)
+            _ = SetAffinity(thread, Bytes, start);
+    }
+
+    /// <summary>Lets a thread run wherever the process may.</summary>
+    public static void Free(int thread)
+    {
+        if (thread == 0)
+            return;
+        fixed (byte* start = Allowed)
             _ = SetAffinity(thread, Bytes, start);
     }
 

@@ -20,6 +20,7 @@ public sealed class ProcessorsTests
                 var from = Processors.Current;
                 Processors.KeepOff(Processors.Thread, from);
                 seen.Add((from, Processors.Current));
+                Processors.Free(Processors.Thread);
             }
         });
         thread.Start();
