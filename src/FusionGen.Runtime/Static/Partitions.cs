@@ -30,17 +30,18 @@ internal static class Partitions
 
     /// <summary>
     /// The block of rows and columns that is <paramref name="part"/>'s, possibly empty: of the grid of at most so many blocks whose last one is done first. Every block copies its
-    /// columns of a right operand for itself, so columns are shared out first.
+    /// columns of a right operand for itself, so columns are shared out first. Rows that are no whole tile belong to the last one: alone they might be multiplied in another way.
     /// </summary>
     public static Block BlockOf(int rows, int columns, int part, int parts, int grain = Grain)
     {
         var threads = Math.Max(1, parts / Team.PartsOfMember);
+        var tiles = Math.Max(1, rows / RowGrain);
         var (down, across, least) = (1, 1, long.MaxValue);
         for (var i = 1; i <= parts; i++)
         {
             for (var j = 1; j <= parts / i; j++)
             {
-                var cost = ((i * j) + threads - 1) / threads * (long)(Largest(rows, i, RowGrain) + Packing) * Largest(columns, j, grain);
+                var cost = ((i * j) + threads - 1) / threads * (long)((Largest(tiles, i, 1) * RowGrain) + Packing) * Largest(columns, j, grain);
                 if (cost <= least)
                     (down, across, least) = (i, j, cost);
             }
@@ -48,9 +49,11 @@ internal static class Partitions
         var (row, column) = Math.DivRem(part, across);
         if (row >= down)
             return default;
-        var (top, height) = Of(rows, row, down, RowGrain);
+        var (tile, count) = Of(tiles, row, down, 1);
+        if (count == 0)
+            return default;
         var (left, width) = Of(columns, column, across, grain);
-        return new(top, height, left, width);
+        return new(tile * RowGrain, tile + count == tiles ? rows - (tile * RowGrain) : count * RowGrain, left, width);
     }
 
     private static int Largest(int count, int parts, int grain) => (((count + grain - 1) / grain) + parts - 1) / parts * grain;
@@ -116,6 +119,8 @@ internal ref struct LayerNormPartition : IPartition
     public readonly void Run(int part, int parts, Span<float> scratch)
     {
         var (from, count) = Partitions.Of(this.Rows, part, parts, grain: 1);
+        if (count == 0)
+            return;
         var place = new Range(from * this.Width, (from + count) * this.Width);
         LayerNorm.Forward(
             count, this.X[place], this.Weight, this.Bias, this.Epsilon, this.Y[place], this.Statistics.Slice(from, count), this.Statistics.Slice(this.Rows + from, count));

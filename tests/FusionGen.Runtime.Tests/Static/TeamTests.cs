@@ -27,6 +27,37 @@ public sealed class TeamTests
         Assert.That(next, Is.EqualTo(count));
     }
 
+    /// <summary>So are blocks; and none has fewer rows than a tile of a product where there are more.</summary>
+    [Test]
+    public void Blocks_cover_everything_once([Values(1, 2, 5, 7, 49, 197)] int rows, [Values(1, 30, 192, 576)] int columns, [Values(1, 4, 6, 32, 256)] int parts)
+    {
+        var covered = new int[rows * columns];
+        for (var part = 0; part < parts; part++)
+        {
+            var block = Partitions.BlockOf(rows, columns, part, parts);
+            if (block.Rows == 0 || block.Columns == 0)
+                continue;
+            Assert.That(block.Rows, Is.GreaterThanOrEqualTo(Math.Min(rows, 6)));
+            for (var row = block.Row; row < block.Row + block.Rows; row++)
+            {
+                for (var column = block.Column; column < block.Column + block.Columns; column++)
+                    covered[(row * columns) + column]++;
+            }
+        }
+        Assert.That(covered, Is.All.EqualTo(1));
+    }
+
+    /// <summary>A team may have more parts than a layer norm has rows.</summary>
+    [Test]
+    public void Parts_of_a_layer_norm_may_be_empty()
+    {
+        float[] x = [1, 2, 3, 4, 6, 8];
+        var (y, statistics) = (new float[6], new float[4]);
+        for (var part = 0; part < 5; part++)
+            new LayerNormPartition { Rows = 2, Width = 3, Epsilon = 0, X = x, Y = y, Statistics = statistics }.Run(part, 5, default);
+        Assert.That(statistics, Is.EqualTo(new[] { 2, 6, 1 / MathF.Sqrt(2f / 3), 1 / MathF.Sqrt(8f / 3) }).Within(1e-6));
+    }
+
     /// <summary>Every part of every operation is done before the next begins.</summary>
     [Test]
     public void Every_part_of_every_operation_is_done_once()
