@@ -60,9 +60,9 @@ helpful() {
     echo "not installed: ${missing[*]}; going on without" >&2
 }
 
-# Where vectors are narrower than 512 bits, OpenBLAS multiplies faster than FusionGen's own loops.
+# Without vectors of 256 bits, OpenBLAS may multiply faster than FusionGen's own loops.
 helpful_to_run() {
-  grep -qw avx512f /proc/cpuinfo 2>/dev/null && helpful || helpful libopenblas0-openmp
+  grep -qw avx2 /proc/cpuinfo 2>/dev/null && helpful || helpful libopenblas0-openmp
 }
 
 helpful_to_develop() {

@@ -29,7 +29,7 @@ internal sealed class DoctorCommand : ToolCommand
             new("memory", Numbers.Bytes(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes)),
             new("threads", $"{get_num_threads()}; --threads or FUSIONGEN_THREADS sets them"),
             .. Torch(),
-            new("products", Gemm.Product, Gemm.Product.StartsWith("FusionGen", StringComparison.Ordinal) && !Gemm.Product.Contains("512-bit", StringComparison.Ordinal) ? "OpenBLAS's are up to a quarter faster on this processor: on Debian, apt-get install libopenblas0-openmp" : ""),
+            new("products", Gemm.Product, !Gemm.IsFast && Gemm.Product.StartsWith("FusionGen", StringComparison.Ordinal) ? "OpenBLAS's may be faster on this processor: on Debian, apt-get install libopenblas0-openmp" : ""),
             Codec("JPEG", "libturbojpeg.so.0", "libturbojpeg0"),
             Codec("PNG", "libpng16.so.16", "libpng16-16"),
         ];

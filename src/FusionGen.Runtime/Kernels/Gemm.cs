@@ -5,8 +5,11 @@ namespace FusionGen.Kernels;
 /// <summary>Products of matrices, single-threaded.</summary>
 public static class Gemm
 {
-    // Where lanes are widest our loops are at least as fast as OpenBLAS, and elsewhere up to a quarter slower; a library that is named is used.
-    private static readonly Blas? Library = Simd.Widest == 16 && string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Blas.Variable)) ? null : Blas.Library;
+    // Where there are vectors of eight floats or more our loops are at least as fast as OpenBLAS at the sizes of a step; a library that is named is used.
+    private static readonly Blas? Library = IsFast && string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Blas.Variable)) ? null : Blas.Library;
+
+    /// <summary>Whether our own loops leave a library nothing to gain on this machine.</summary>
+    public static bool IsFast => Simd.Widest >= 8;
 
     /// <summary>What computes the products: the machine's library, or FusionGen's own loops.</summary>
     public static string Product => Library?.Name ?? string.Create(CultureInfo.InvariantCulture, $"FusionGen ({32 * Simd.Width}-bit vectors)");

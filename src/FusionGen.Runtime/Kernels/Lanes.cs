@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace FusionGen.Kernels;
 
 /// <summary>A single float, for machines without vectors.</summary>
-internal readonly struct Lane1(float value) : ILane<Lane1>
+internal readonly struct Lane1(float value) : ILane<Lane1>, IRegister<float>
 {
     private readonly float value = value;
 
@@ -38,6 +38,14 @@ internal readonly struct Lane1(float value) : ILane<Lane1>
     public static Lane1 ShiftToExponent(Lane1 value, Lane1 offset) =>
         new(BitConverter.Int32BitsToSingle((BitConverter.SingleToInt32Bits(value.value) << 23) + BitConverter.SingleToInt32Bits(offset.value)));
 
+    public static float Fill(float value) => value;
+
+    public static float Read(ref float source) => source;
+
+    public static void Write(float register, ref float target) => target = register;
+
+    public static float MultiplyAdd(float left, float right, float addend) => float.MultiplyAddEstimate(left, right, addend);
+
     public void Store(ref float target) => target = this.value;
 
     public void StorePart(ref float target, int count)
@@ -52,7 +60,7 @@ internal readonly struct Lane1(float value) : ILane<Lane1>
 }
 
 /// <summary>Four floats.</summary>
-internal readonly struct Lane4(Vector128<float> value) : ILane<Lane4>
+internal readonly struct Lane4(Vector128<float> value) : ILane<Lane4>, IRegister<Vector128<float>>
 {
     private readonly Vector128<float> value = value;
 
@@ -107,6 +115,18 @@ internal readonly struct Lane4(Vector128<float> value) : ILane<Lane4>
         new(((Vector128.AsInt32(value.value) << 23) + Vector128.AsInt32(offset.value)).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Fill(float value) => Vector128.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Read(ref float source) => Vector128.LoadUnsafe(ref source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Write(Vector128<float> register, ref float target) => register.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> MultiplyAdd(Vector128<float> left, Vector128<float> right, Vector128<float> addend) => Vector128.MultiplyAddEstimate(left, right, addend);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(ref float target) => this.value.StoreUnsafe(ref target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -139,7 +159,7 @@ internal readonly struct Lane4(Vector128<float> value) : ILane<Lane4>
 }
 
 /// <summary>Eight floats.</summary>
-internal readonly struct Lane8(Vector256<float> value) : ILane<Lane8>
+internal readonly struct Lane8(Vector256<float> value) : ILane<Lane8>, IRegister<Vector256<float>>
 {
     private readonly Vector256<float> value = value;
 
@@ -194,6 +214,18 @@ internal readonly struct Lane8(Vector256<float> value) : ILane<Lane8>
         new(((Vector256.AsInt32(value.value) << 23) + Vector256.AsInt32(offset.value)).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Fill(float value) => Vector256.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Read(ref float source) => Vector256.LoadUnsafe(ref source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Write(Vector256<float> register, ref float target) => register.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> MultiplyAdd(Vector256<float> left, Vector256<float> right, Vector256<float> addend) => Vector256.MultiplyAddEstimate(left, right, addend);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(ref float target) => this.value.StoreUnsafe(ref target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -222,7 +254,7 @@ internal readonly struct Lane8(Vector256<float> value) : ILane<Lane8>
 }
 
 /// <summary>Sixteen floats.</summary>
-internal readonly struct Lane16(Vector512<float> value) : ILane<Lane16>
+internal readonly struct Lane16(Vector512<float> value) : ILane<Lane16>, IRegister<Vector512<float>>
 {
     private readonly Vector512<float> value = value;
 
@@ -275,6 +307,18 @@ internal readonly struct Lane16(Vector512<float> value) : ILane<Lane16>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane16 ShiftToExponent(Lane16 value, Lane16 offset) =>
         new(((Vector512.AsInt32(value.value) << 23) + Vector512.AsInt32(offset.value)).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Fill(float value) => Vector512.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Read(ref float source) => Vector512.LoadUnsafe(ref source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Write(Vector512<float> register, ref float target) => register.StoreUnsafe(ref target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> MultiplyAdd(Vector512<float> left, Vector512<float> right, Vector512<float> addend) => Vector512.MultiplyAddEstimate(left, right, addend);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(ref float target) => this.value.StoreUnsafe(ref target);

@@ -47,7 +47,7 @@ internal static class PackedProduct
             RowProduct.Multiply(m, n, k, a, b, c, stride, alpha, beta, bias, from);
             return;
         }
-        Simd.Run(new ProductLoop
+        Simd.RunOnRegisters(new ProductLoop
         {
             M = m,
             N = n,
@@ -63,7 +63,7 @@ internal static class PackedProduct
         });
     }
 
-    private ref struct ProductLoop : ILoop
+    private ref struct ProductLoop : IRegisterLoop
     {
         public int M;
         public int N;
@@ -78,8 +78,8 @@ internal static class PackedProduct
         public ReadOnlySpan<float> From;
 
         [SkipLocalsInit]
-        public readonly void Run<V>()
-            where V : struct, ILane<V>
+        public readonly void Run<V, R>()
+            where V : struct, ILane<V>, IRegister<R>
         {
             // One more line, because panels start on a line's border.
             Span<float> room = stackalloc float[(PanelFloats * 3 / 2) + LargestLane];
@@ -109,7 +109,7 @@ internal static class PackedProduct
                             var (column, after) = (Part(lanes, panel, panels) * V.Count, Math.Min(Part(lanes, panel + 1, panels) * V.Count, this.N));
                             // While a panel is multiplied by, the next one comes nearer.
                             var next = panel + 1 < right ? (after, first) : step + 1 < steps ? (Part(lanes, left, panels) * V.Count, end) : (after, 0);
-                            this.Panel<V>(top, bottom, column, after - column, first, end - first, next, ref place);
+                            this.Panel<V, R>(top, bottom, column, after - column, first, end - first, next, ref place);
                         }
                     }
                 }
@@ -118,24 +118,24 @@ internal static class PackedProduct
 
         private static int Part(int count, int part, int parts) => (int)((long)count * part / parts);
 
-        private readonly void Panel<V>(int top, int bottom, int column, int columns, int first, int depth, (int Column, int First) next, ref float panel)
-            where V : struct, ILane<V>
+        private readonly void Panel<V, R>(int top, int bottom, int column, int columns, int first, int depth, (int Column, int First) next, ref float panel)
+            where V : struct, ILane<V>, IRegister<R>
         {
             var lanes = (columns + V.Count - 1) / V.Count;
-            this.Pack(column, columns, first, depth, lanes * V.Count, ref panel);
+            this.Pack<V>(column, columns, first, depth, lanes * V.Count, ref panel);
             switch (lanes)
             {
                 case 4:
-                    this.Sweep<V, Strip4<V>>(top, bottom, column, columns, first, depth, next, ref panel);
+                    this.Sweep<V, Strip4<V, R>>(top, bottom, column, columns, first, depth, next, ref panel);
                     break;
                 case 3:
-                    this.Sweep<V, Strip3<V>>(top, bottom, column, columns, first, depth, next, ref panel);
+                    this.Sweep<V, Strip3<V, R>>(top, bottom, column, columns, first, depth, next, ref panel);
                     break;
                 case 2:
-                    this.Sweep<V, Strip2<V>>(top, bottom, column, columns, first, depth, next, ref panel);
+                    this.Sweep<V, Strip2<V, R>>(top, bottom, column, columns, first, depth, next, ref panel);
                     break;
                 default:
-                    this.Sweep<V, Strip1<V>>(top, bottom, column, columns, first, depth, next, ref panel);
+                    this.Sweep<V, Strip1<V, R>>(top, bottom, column, columns, first, depth, next, ref panel);
                     break;
             }
         }
@@ -148,21 +148,27 @@ internal static class PackedProduct
         }
 
         /// <summary>Copies a part of B, filled up with zeros to <paramref name="width"/> columns: rows of it stand together.</summary>
-        private readonly void Pack(int column, int columns, int first, int depth, int width, ref float panel)
+        private readonly void Pack<V>(int column, int columns, int first, int depth, nint width, ref float panel)
+            where V : struct, ILane<V>
         {
             ref var source = ref MemoryMarshal.GetReference(this.B.Values);
             nint stride = this.B.Stride;
-            if (columns < width)
-                MemoryMarshal.CreateSpan(ref panel, depth * width).Clear();
             if (this.B.Transposed)
             {
+                if (columns < width)
+                    MemoryMarshal.CreateSpan(ref panel, depth * (int)width).Clear();
                 Transpose(ref Unsafe.Add(ref source, (column * stride) + first), stride, columns, depth, width, ref panel);
             }
             else
             {
                 source = ref Unsafe.Add(ref source, (first * stride) + column);
                 for (nint d = 0; d < depth; d++)
-                    MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref source, d * stride), columns).CopyTo(MemoryMarshal.CreateSpan(ref Unsafe.Add(ref panel, d * width), columns));
+                {
+                    for (nint i = 0; i < width; i += V.Count)
+                        Simd.Load<V>(ref Unsafe.Add(ref source, i), columns - i).Store(ref Unsafe.Add(ref panel, i));
+                    source = ref Unsafe.Add(ref source, stride);
+                    panel = ref Unsafe.Add(ref panel, width);
+                }
             }
         }
 
@@ -190,7 +196,12 @@ internal static class PackedProduct
             for (; Avx512F.IsSupported && depth == fourfold && i <= columns - 16; i += 16)
             {
                 for (nint d = 0; d < depth; d += 4)
-                    Turn(ref Unsafe.Add(ref source, (i * stride) + d), stride, ref Unsafe.Add(ref panel, (d * width) + i), width);
+                    TurnSixteen(ref Unsafe.Add(ref source, (i * stride) + d), stride, ref Unsafe.Add(ref panel, (d * width) + i), width);
+            }
+            for (; Avx.IsSupported && depth == fourfold && i <= columns - 8; i += 8)
+            {
+                for (nint d = 0; d < depth; d += 4)
+                    TurnEight(ref Unsafe.Add(ref source, (i * stride) + d), stride, ref Unsafe.Add(ref panel, (d * width) + i), width);
             }
             for (; i <= columns - 4; i += 4)
             {
@@ -226,7 +237,7 @@ internal static class PackedProduct
 
         /// <summary>Writes the first four numbers of sixteen rows as four rows of sixteen.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void Turn(ref float source, nint stride, ref float target, nint width)
+        private static void TurnSixteen(ref float source, nint stride, ref float target, nint width)
         {
             // Every fourth row, so that numbers have to move only within a quarter.
             var a = Quarters(ref source, 4 * stride);
@@ -241,10 +252,29 @@ internal static class PackedProduct
             Avx512F.UnpackHigh(ab2, cd2).AsSingle().StoreUnsafe(ref Unsafe.Add(ref target, 3 * width));
         }
 
+        /// <summary>Writes the first four numbers of eight rows as four rows of eight.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector512<float> Quarters(ref float source, nint stride) => Vector512.Create(
-            Vector256.Create(Vector128.LoadUnsafe(ref source), Vector128.LoadUnsafe(ref Unsafe.Add(ref source, stride))),
-            Vector256.Create(Vector128.LoadUnsafe(ref Unsafe.Add(ref source, 2 * stride)), Vector128.LoadUnsafe(ref Unsafe.Add(ref source, 3 * stride))));
+        private static void TurnEight(ref float source, nint stride, ref float target, nint width)
+        {
+            var a = Halves(ref source, 4 * stride);
+            var b = Halves(ref Unsafe.Add(ref source, stride), 4 * stride);
+            var c = Halves(ref Unsafe.Add(ref source, 2 * stride), 4 * stride);
+            var d = Halves(ref Unsafe.Add(ref source, 3 * stride), 4 * stride);
+            var (ab, cd) = (Avx.UnpackLow(a, b).AsDouble(), Avx.UnpackLow(c, d).AsDouble());
+            var (ab2, cd2) = (Avx.UnpackHigh(a, b).AsDouble(), Avx.UnpackHigh(c, d).AsDouble());
+            Avx.UnpackLow(ab, cd).AsSingle().StoreUnsafe(ref target);
+            Avx.UnpackHigh(ab, cd).AsSingle().StoreUnsafe(ref Unsafe.Add(ref target, width));
+            Avx.UnpackLow(ab2, cd2).AsSingle().StoreUnsafe(ref Unsafe.Add(ref target, 2 * width));
+            Avx.UnpackHigh(ab2, cd2).AsSingle().StoreUnsafe(ref Unsafe.Add(ref target, 3 * width));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<float> Halves(ref float source, nint stride) =>
+            Vector256.Create(Vector128.LoadUnsafe(ref source), Vector128.LoadUnsafe(ref Unsafe.Add(ref source, stride)));
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector512<float> Quarters(ref float source, nint stride) =>
+            Vector512.Create(Halves(ref source, stride), Halves(ref Unsafe.Add(ref source, 2 * stride), stride));
 
         /// <summary>Writes four rows as columns.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -358,24 +388,37 @@ internal static class PackedProduct
                 (c1, c2, c3, c4, c5) = (c0, c0, c0, c0, c0);
             }
             nint at = 0;
-            for (; depth > 0; depth--)
+            // Two steps at a time: counting takes slots of the multiply-adds.
+            for (; depth > 1; depth -= 2)
             {
-                var b = S.Load(ref panel);
-                c0 = S.MultiplyAdd(Unsafe.Add(ref a, at), b, c0);
-                c1 = S.MultiplyAdd(Unsafe.Add(ref a1, at), b, c1);
-                c2 = S.MultiplyAdd(Unsafe.Add(ref a2, at), b, c2);
-                c3 = S.MultiplyAdd(Unsafe.Add(ref a3, at), b, c3);
-                c4 = S.MultiplyAdd(Unsafe.Add(ref a4, at), b, c4);
-                c5 = S.MultiplyAdd(Unsafe.Add(ref a5, at), b, c5);
+                Step(S.Load(ref panel), at, ref a, ref a1, ref a2, ref a3, ref a4, ref a5, ref c0, ref c1, ref c2, ref c3, ref c4, ref c5);
+                at += depthStep;
+                panel = ref Unsafe.Add(ref panel, S.Count);
+                Step(S.Load(ref panel), at, ref a, ref a1, ref a2, ref a3, ref a4, ref a5, ref c0, ref c1, ref c2, ref c3, ref c4, ref c5);
                 at += depthStep;
                 panel = ref Unsafe.Add(ref panel, S.Count);
             }
+            if (depth > 0)
+                Step(S.Load(ref panel), at, ref a, ref a1, ref a2, ref a3, ref a4, ref a5, ref c0, ref c1, ref c2, ref c3, ref c4, ref c5);
             TEnd.Put(c0, factor, ref target);
             TEnd.Put(c1, factor, ref Unsafe.Add(ref target, stride));
             TEnd.Put(c2, factor, ref Unsafe.Add(ref target, 2 * stride));
             TEnd.Put(c3, factor, ref Unsafe.Add(ref target, 3 * stride));
             TEnd.Put(c4, factor, ref Unsafe.Add(ref target, 4 * stride));
             TEnd.Put(c5, factor, ref Unsafe.Add(ref target, 5 * stride));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Step<S>(
+            S b, nint at, ref float a, ref float a1, ref float a2, ref float a3, ref float a4, ref float a5, ref S c0, ref S c1, ref S c2, ref S c3, ref S c4, ref S c5)
+            where S : struct, IStrip<S>
+        {
+            c0.Add(Unsafe.Add(ref a, at), b);
+            c1.Add(Unsafe.Add(ref a1, at), b);
+            c2.Add(Unsafe.Add(ref a2, at), b);
+            c3.Add(Unsafe.Add(ref a3, at), b);
+            c4.Add(Unsafe.Add(ref a4, at), b);
+            c5.Add(Unsafe.Add(ref a5, at), b);
         }
     }
 
@@ -390,7 +433,12 @@ internal static class PackedProduct
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Put<S>(S sums, float factor, ref float target)
-            where S : struct, IStrip<S> => S.MultiplyAdd(factor, sums, S.Of(0)).Store(ref target);
+            where S : struct, IStrip<S>
+        {
+            var result = S.Of(0);
+            result.Add(factor, sums);
+            result.Store(ref target);
+        }
     }
 
     // Added last: sums that began with a large number, as a residual may be, would be rounded like it at every step.
@@ -398,6 +446,11 @@ internal static class PackedProduct
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Put<S>(S sums, float factor, ref float target)
-            where S : struct, IStrip<S> => S.MultiplyAdd(factor, sums, S.Load(ref target)).Store(ref target);
+            where S : struct, IStrip<S>
+        {
+            var result = S.Load(ref target);
+            result.Add(factor, sums);
+            result.Store(ref target);
+        }
     }
 }

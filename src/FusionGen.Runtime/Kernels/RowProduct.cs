@@ -17,7 +17,7 @@ internal static class RowProduct
     {
         for (var row = 0; row < m; row++)
         {
-            Simd.Run(new RowLoop
+            Simd.RunOnRegisters(new RowLoop
             {
                 K = k,
                 A = a.Values[(row * a.Stride)..],
@@ -31,7 +31,7 @@ internal static class RowProduct
         }
     }
 
-    private ref struct RowLoop : ILoop
+    private ref struct RowLoop : IRegisterLoop
     {
         public int K;
         public ReadOnlySpan<float> A;
@@ -43,8 +43,8 @@ internal static class RowProduct
         public ReadOnlySpan<float> From;
 
         [SkipLocalsInit]
-        public readonly void Run<V>()
-            where V : struct, ILane<V>
+        public readonly void Run<V, R>()
+            where V : struct, ILane<V>, IRegister<R>
         {
             ref var a = ref MemoryMarshal.GetReference(this.A);
             ref var b = ref MemoryMarshal.GetReference(this.B.Values);
@@ -61,18 +61,18 @@ internal static class RowProduct
             Span<float> room = stackalloc float[4 * Lane16.Count];
             for (; column <= this.C.Length - (4 * V.Count); column += 4 * V.Count)
             {
-                this.Sum<Strip4<V>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
+                this.Sum<Strip4<V, R>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
                 for (var i = 0; i < 4 * V.Count; i += V.Count)
                     this.Put(column + i, V.Load(ref room[i]));
             }
             for (; column <= this.C.Length - V.Count; column += V.Count)
             {
-                this.Sum<Strip1<V>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
+                this.Sum<Strip1<V, R>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
                 this.Put(column, V.Load(ref room[0]));
             }
             for (; column < this.C.Length; column++)
             {
-                this.Sum<Strip1<Lane1>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
+                this.Sum<Strip1<Lane1, float>>(ref a, ref Unsafe.Add(ref b, column), stride).Store(ref room[0]);
                 this.Put(column, room[0]);
             }
         }
@@ -87,8 +87,8 @@ internal static class RowProduct
             {
                 var part = S.Of(0);
                 for (var d = first; d < Math.Min(first + ShortSum, this.K); d++)
-                    part = S.MultiplyAdd(Unsafe.Add(ref a, d), S.Load(ref Unsafe.Add(ref b, d * stride)), part);
-                sums = S.MultiplyAdd(1, part, sums);
+                    part.Add(Unsafe.Add(ref a, d), S.Load(ref Unsafe.Add(ref b, d * stride)));
+                sums.Add(1, part);
             }
             return sums;
         }

@@ -11,6 +11,13 @@ internal interface ILoop
         where V : struct, ILane<V>;
 }
 
+/// <summary>A loop over lanes that names their registers too.</summary>
+internal interface IRegisterLoop
+{
+    void Run<L, R>()
+        where L : struct, ILane<L>, IRegister<R>;
+}
+
 /// <summary>Picks the width of lanes, and reads and writes the last, incomplete lane of a row.</summary>
 internal static class Simd
 {
@@ -39,6 +46,28 @@ internal static class Simd
                 break;
             default:
                 loop.Run<Lane1>();
+                break;
+        }
+    }
+
+    /// <summary>Runs a loop with lanes of <see cref="Width"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void RunOnRegisters<TLoop>(TLoop loop)
+        where TLoop : IRegisterLoop, allows ref struct
+    {
+        switch (Width)
+        {
+            case 16:
+                loop.Run<Lane16, Vector512<float>>();
+                break;
+            case 8:
+                loop.Run<Lane8, Vector256<float>>();
+                break;
+            case 4:
+                loop.Run<Lane4, Vector128<float>>();
+                break;
+            default:
+                loop.Run<Lane1, float>();
                 break;
         }
     }
