@@ -488,7 +488,10 @@ public sealed class StaticTests
                     foreach (var (name, expected) in truth)
                     {
                         // A prompt's mask is a factor of what a layer norm divides by: its gradient vanishes, term by term against those of the prompt's segments (METHOD §8.1).
-                        var scale = truth[name.Replace("mask.prompts", "mask.segments", StringComparison.Ordinal)];
+                        // α is one vector: of a single layer little may remain where candidates are alike, and the rounding errors of what cancelled (METHOD §6.2).
+                        var scale = name.StartsWith("architecture.", StringComparison.Ordinal)
+                            ? [.. truth.Where(other => other.Key.StartsWith("architecture.", StringComparison.Ordinal)).SelectMany(other => other.Value)]
+                            : truth[name.Replace("mask.prompts", "mask.segments", StringComparison.Ordinal)];
                         Assert.That(Error(@static[name], expected, scale), Is.LessThan(Math.Max(1e-5, 2 * Error(eager[name], expected, scale))), $"{name}, {(accelerator is null ? "host" : "device")}");
                     }
                 });
