@@ -70,7 +70,7 @@ public sealed record StaticPlace(Value? Leaf, StaticBuffer? Buffer, long Start, 
 /// <param name="Result">Where to.</param>
 /// <param name="Inputs">From where.</param>
 /// <param name="Residual">What is added to the result; the result's own place where it is accumulated in place; null for nothing.</param>
-/// <param name="Saved">Further numbers: those that pass from forward to backward (a layer norm's statistics, attention's normalisers), or a patch embedding's rows; null for none.</param>
+/// <param name="Saved">Further numbers: those that pass from forward to backward (a layer norm's statistics, attention's softmax), or a patch embedding's rows; null for none.</param>
 /// <param name="Parts">Further results, by the input they are the gradient of.</param>
 public sealed record StaticInstruction(
     Value Value, Phase Phase, StaticPlace Result, IReadOnlyList<StaticPlace> Inputs, StaticPlace? Residual, StaticPlace? Saved, IReadOnlyDictionary<int, StaticPlace> Parts)
@@ -116,13 +116,15 @@ public sealed class StaticPlan
     private readonly Dictionary<object, StaticPlace> saved = [];
     private readonly List<StaticInstruction> instructions = [];
     private readonly bool[] isResult;
+    private readonly Recomputation recomputation;
 
-    private StaticPlan(Network network, IReadOnlyList<Value> values, IReadOnlyList<Value> results, IReadOnlyDictionary<Value, Value>? gradients = null)
+    private StaticPlan(Network network, IReadOnlyList<Value> values, IReadOnlyList<Value> results, Differentiation? step = null)
     {
         this.Network = network;
-        this.IsTraining = gradients is not null;
+        this.IsTraining = step is not null;
+        this.recomputation = step?.Recomputation ?? Recomputation.None;
         this.Values = InOrder(network.Sections, values);
-        this.Idle = IdleBranches.Of(network.Sections, this.Values, results, gradients);
+        this.Idle = IdleBranches.Of(network.Sections, this.Values, results, step?.Gradients);
         var count = values[values.Count - 1].Id + 1;
         this.isResult = new bool[count];
         foreach (var result in results)
@@ -200,7 +202,7 @@ public sealed class StaticPlan
 
     /// <summary>Plans a training step: the forward pass and every gradient.</summary>
     public static StaticPlan Of(Differentiation differentiation) =>
-        new(differentiation.Network, differentiation.Values, [.. differentiation.Gradients.Values, differentiation.Network.Logits], differentiation.Gradients);
+        new(differentiation.Network, differentiation.Values, [.. differentiation.Gradients.Values, differentiation.Network.Logits], differentiation);
 
     /// <summary>Where a value is.</summary>
     public StaticPlace this[Value value] => this.places[value.Id]!;
@@ -381,14 +383,16 @@ public sealed class StaticPlan
             case LayerNormScaleGradientOp gradient:
                 return this.saved[(value.Inputs[0], gradient.Epsilon)];
             case AttentionOp attention when this.UsersOf(value).Any(user => user.Op is AttentionGradientOp):
-                var count = value.Shape.Elements / value.Shape.Last * attention.Heads;
-                var normalisers = new StaticPlace(null, new StaticBuffer(this.phases[value.Id], count), 0, count);
-                this.saved.Add(value, normalisers);
-                return normalisers;
+                var keys = value.Inputs[0].Shape[1].Size + (attention.Prefixes.Count > 0 ? value.Inputs[1].Shape[-2].Size : 0);
+                var each = this.recomputation.KeepsProbabilities(keys, value.Shape.Last / attention.Heads) ? 1L + keys : 1;
+                var count = value.Shape.Elements / value.Shape.Last * attention.Heads * each;
+                var softmax = new StaticPlace(null, new StaticBuffer(this.phases[value.Id], count), 0, count);
+                this.saved.Add(value, softmax);
+                return softmax;
             case RowAttentionOp rows:
                 // Its probabilities: few, and the backward pass starts from them.
-                var keys = Keys(value, rows);
-                var probabilities = new StaticPlace(null, new StaticBuffer(this.phases[value.Id], keys), 0, keys);
+                var logits = Keys(value, rows);
+                var probabilities = new StaticPlace(null, new StaticBuffer(this.phases[value.Id], logits), 0, logits);
                 this.saved.Add(value, probabilities);
                 return probabilities;
             case PatchEmbedOp patch:

@@ -162,7 +162,7 @@ internal sealed class ExplainCommand : ToolCommand
         var shared = network.Values.Where(value => !value.Shape.IsPerSample).Sum(value => value.Macs);
         var step = networks.Step(network);
         if (spec.Budget.Memory > 0)
-            terminal.Line($"Computed again in the backward pass, to keep within {Numbers.Bytes(spec.Budget.Memory)}: {step.Recomputation switch { Recomputation.None => "nothing", Recomputation.Norms => "normalised rows", _ => "normalised rows and activations" }}.");
+            terminal.Line($"Computed again in the backward pass, to keep within {Numbers.Bytes(spec.Budget.Memory)}: {step.Recomputation switch { Recomputation.None => "nothing", Recomputation.Probabilities => "attention's probabilities", Recomputation.Norms => "attention's probabilities and normalised rows", _ => "attention's probabilities, normalised rows and activations" }}.");
         terminal.Line(networks.Plan(network, isTraining: true).Layout.Frozen is { } prefix
             ? $"Before the first tuned value lie {Numbers.Text(prefix.Macs)} multiply-adds an image, the same every epoch (S6): {prefix.Blocked(spec.Train.Preprocessing, network) ?? $"training keeps their results, {Numbers.Bytes(prefix.Bytes)} an image, as far as the memory goes"}."
             : "Nothing lies before the first tuned value (S6).");

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace FusionGen.Kernels;
 
 /// <summary>
-/// Multi-head self-attention of packed projections, one head of one sample at a time, so that logits never leave the cache: of them only
-/// the log-sum-exp of every row is kept, from which the backward pass recomputes the probabilities.
+/// Multi-head self-attention of packed projections, one head of one sample at a time, so that logits need not leave the cache. For the backward
+/// pass either their exponentials are kept, or only the log-sum-exp of every row, from which it computes the probabilities again.
 /// </summary>
 public static class Attention
 {
@@ -13,25 +13,27 @@ public static class Attention
     /// <param name="shape">The sizes.</param>
     /// <param name="inputs">Projections, prefix and bias.</param>
     /// <param name="output">(b, rows, d), heads side by side.</param>
-    /// <param name="logSumExp">(b, H, rows), for the backward pass; empty if there is none.</param>
+    /// <param name="saved">For the backward pass, <see cref="AttentionShape.LogSumExp"/> floats or <see cref="AttentionShape.Exponentials"/>; empty if there is none.</param>
     /// <param name="scratch">At least <see cref="AttentionShape.ForwardScratch"/> floats.</param>
-    public static void Forward(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> logSumExp, Span<float> scratch) =>
-        OfHeads(shape, inputs, output, logSumExp, scratch, (0, shape.Samples * shape.Heads), (0, shape.Queries));
+    public static void Forward(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> saved, Span<float> scratch) =>
+        OfHeads(shape, inputs, output, saved, scratch, (0, shape.Samples * shape.Heads), (0, shape.Queries));
 
     /// <summary>The attention of some of the heads, samples one after the other, for some of the rows that ask.</summary>
-    internal static void OfHeads(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> logSumExp, Span<float> scratch, (int First, int Count) heads, (int First, int Count) rows)
+    internal static void OfHeads(AttentionShape shape, AttentionInputs inputs, Span<float> output, Span<float> saved, Span<float> scratch, (int First, int Count) heads, (int First, int Count) rows)
     {
         inputs.Check(shape);
         Check.Length(output, shape.Output);
-        Check.LengthOrEmpty(logSumExp, shape.LogSumExp);
+        shape.CheckSaved(saved);
         Check.Room(scratch, shape.ForwardScratch);
-        var all = shape.Prefix;
-        shape = shape with { Prefix = inputs.Live(all) };
+        var all = shape;
+        shape = shape with { Prefix = inputs.Live(all.Prefix) };
         FillPrefixLogits(shape, inputs, scratch);
         for (var at = heads.First; at < heads.First + heads.Count; at++)
         {
-            var head = new Head(shape, inputs, at / shape.Heads, at % shape.Heads, 0, all, scratch);
-            var logits = scratch[..(rows.Count * shape.Keys)];
+            var head = new Head(shape, inputs, at / shape.Heads, at % shape.Heads, 0, all.Prefix, scratch);
+            var first = head.FirstRow + rows.First;
+            var kept = all.ExponentialsOf(saved, first, rows.Count);
+            var logits = kept.IsEmpty || shape.Prefix < all.Prefix ? scratch[..(rows.Count * shape.Keys)] : kept;
             var factors = scratch.Slice(shape.Logits, rows.Count);
             head.Logits(logits, rows);
             Simd.Run(new ExponentialLoop
@@ -39,11 +41,27 @@ public static class Attention
                 Columns = shape.Keys,
                 Logits = logits,
                 Factors = factors,
-                LogSumExp = logSumExp.IsEmpty ? default : logSumExp.Slice(head.FirstRow + rows.First, rows.Count),
+                LogSumExp = saved.IsEmpty || !kept.IsEmpty ? default : saved.Slice(first, rows.Count),
             });
+            if (!kept.IsEmpty)
+                factors.CopyTo(saved[first..]);
+            if (!kept.IsEmpty && shape.Prefix < all.Prefix)
+                SpreadLive(shape, all, inputs.PrefixLogit, logits, kept);
             var target = output[(head.OutputOffset + (rows.First * shape.Width))..];
             Gemm.Unchecked(rows.Count, shape.Head, shape.Keys, new(logits, shape.Keys), head.Values, target, shape.Width, 1, 0);
             Simd.Run(new ScaleLoop { Columns = shape.Head, Stride = shape.Width, Factors = factors, Target = target });
+        }
+    }
+
+    /// <summary>Moves the exponentials of keys that have a share to their places among all, with zeros for the others.</summary>
+    private static void SpreadLive(AttentionShape live, AttentionShape all, ReadOnlySpan<float> prefixLogit, ReadOnlySpan<float> from, Span<float> to)
+    {
+        for (; !to.IsEmpty; from = from[live.Keys..], to = to[all.Keys..])
+        {
+            from[..live.Tokens].CopyTo(to);
+            var next = live.Tokens;
+            for (var row = 0; row < all.Prefix; row++)
+                to[all.Tokens + row] = live.Prefix == 0 || float.IsNegativeInfinity(prefixLogit[row]) ? 0 : from[next++];
         }
     }
 
@@ -52,7 +70,7 @@ public static class Attention
     /// </summary>
     /// <param name="shape">The sizes.</param>
     /// <param name="inputs">As in the forward pass.</param>
-    /// <param name="logSumExp">From the forward pass.</param>
+    /// <param name="saved">From the forward pass.</param>
     /// <param name="output">From the forward pass, if it was kept; empty otherwise.</param>
     /// <param name="dOutput">Gradient of the output.</param>
     /// <param name="gradients">Where the gradients go.</param>
@@ -60,7 +78,7 @@ public static class Attention
     public static void Backward(
         AttentionShape shape,
         AttentionInputs inputs,
-        ReadOnlySpan<float> logSumExp,
+        ReadOnlySpan<float> saved,
         ReadOnlySpan<float> output,
         ReadOnlySpan<float> dOutput,
         AttentionGradients gradients,
@@ -68,7 +86,7 @@ public static class Attention
     {
         inputs.Check(shape);
         gradients.Check(inputs);
-        Check.Length(logSumExp, shape.LogSumExp);
+        shape.CheckSaved(saved, isNeeded: true);
         Check.LengthOrEmpty(output, shape.Output);
         Check.Length(dOutput, shape.Output);
         Check.Room(scratch, shape.BackwardScratch);
@@ -78,7 +96,7 @@ public static class Attention
         for (var sample = 0; sample < shape.Samples; sample++)
         {
             for (var index = 0; index < shape.Heads; index++)
-                BackwardOfHead(shape, new(shape, inputs, sample, index, from, shape.Prefix, scratch), logSumExp, output, dOutput, gradients, scratch, from);
+                BackwardOfHead(shape, new(shape, inputs, sample, index, from, shape.Prefix, scratch), saved, output, dOutput, gradients, scratch, from);
         }
     }
 
@@ -105,7 +123,7 @@ public static class Attention
     private static void BackwardOfHead(
         AttentionShape shape,
         Head head,
-        ReadOnlySpan<float> logSumExp,
+        ReadOnlySpan<float> saved,
         ReadOnlySpan<float> output,
         ReadOnlySpan<float> dOutput,
         AttentionGradients gradients,
@@ -118,14 +136,17 @@ public static class Attention
         var dOut = new MatrixView(dOutput[head.OutputOffset..], width);
 
         // P = exp(logits − log-sum-exp); dP = dO·Vᵀ; dS = P⊙(dP − δ), where a row's δ = Σ P⊙dP = dO·O.
-        head.Logits(probabilities, (0, rows));
+        var kept = shape.ExponentialsOf(saved, head.FirstRow, rows);
+        if (kept.IsEmpty)
+            head.Logits(probabilities, (0, rows));
         Gemm.Unchecked(rows, keys - from, depth, dOut, head.Values.Transpose(), d[from..], keys, 1, 0);
         Simd.Run(new LogitGradientLoop
         {
             From = from,
             Columns = keys,
             Probabilities = probabilities,
-            LogSumExp = logSumExp.Slice(head.FirstRow, rows),
+            Exponentials = kept,
+            Normalisers = saved.Slice(head.FirstRow, rows),
             Output = output.IsEmpty ? default : output[head.OutputOffset..],
             DOutput = dOut.Values,
             Stride = width,
@@ -321,7 +342,7 @@ public static class Attention
         }
     }
 
-    /// <summary>Logits become probabilities again, and the gradient of probabilities that of logits.</summary>
+    /// <summary>Logits, or their exponentials, become probabilities, and the gradient of probabilities that of logits.</summary>
     private ref struct LogitGradientLoop : ILoop
     {
         public int From;
@@ -331,7 +352,10 @@ public static class Attention
         public Span<float> Probabilities;
         public Span<float> D;
         public Span<float> Deltas;
-        public ReadOnlySpan<float> LogSumExp;
+        public ReadOnlySpan<float> Exponentials;
+
+        /// <summary>Of exponentials the factors, of logits the log-sum-exp.</summary>
+        public ReadOnlySpan<float> Normalisers;
         public ReadOnlySpan<float> Output;
         public ReadOnlySpan<float> DOutput;
 
@@ -345,7 +369,11 @@ public static class Attention
             for (var row = 0; row < this.Deltas.Length; row++)
             {
                 var start = (nint)row * this.Columns;
-                var sum = Exponentials<V>(ref Unsafe.Add(ref p, start), ref Unsafe.Add(ref d, start), count, this.LogSumExp[row]);
+                ref var place = ref Unsafe.Add(ref p, start);
+                ref var dPlace = ref Unsafe.Add(ref d, start);
+                var sum = this.Exponentials.IsEmpty
+                    ? OfLogits<V>(ref place, ref dPlace, count, this.Normalisers[row])
+                    : OfExponentials<V>(ref Unsafe.Add(ref MemoryMarshal.GetReference(this.Exponentials), start + this.From), ref place, ref dPlace, count, this.Normalisers[row]);
                 this.Deltas[row] = this.From == 0 ? sum : this.OutputProduct<V>(row);
             }
             for (var row = 0; row < this.Deltas.Length; row++)
@@ -357,7 +385,7 @@ public static class Attention
 
         /// <summary>p = exp(p − shift), of a row; returns Σ p·d.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private static float Exponentials<V>(ref float p, ref float d, nint count, float shift)
+        private static float OfLogits<V>(ref float p, ref float d, nint count, float shift)
             where V : struct, ILane<V>
         {
             var sum = V.Of(0);
@@ -365,6 +393,22 @@ public static class Attention
             {
                 var left = count - i;
                 var value = VectorMath.Exp(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) - V.Of(shift));
+                Simd.Store(value, ref Unsafe.Add(ref p, i), left);
+                sum = V.MultiplyAdd(value, Simd.Load<V>(ref Unsafe.Add(ref d, i), left), sum);
+            }
+            return sum.Sum();
+        }
+
+        /// <summary>p = x·factor, of a row; returns Σ p·d.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static float OfExponentials<V>(ref float x, ref float p, ref float d, nint count, float factor)
+            where V : struct, ILane<V>
+        {
+            var sum = V.Of(0);
+            for (nint i = 0; i < count; i += V.Count)
+            {
+                var left = count - i;
+                var value = Simd.Load<V>(ref Unsafe.Add(ref x, i), left) * V.Of(factor);
                 Simd.Store(value, ref Unsafe.Add(ref p, i), left);
                 sum = V.MultiplyAdd(value, Simd.Load<V>(ref Unsafe.Add(ref d, i), left), sum);
             }

@@ -21,6 +21,9 @@ public readonly record struct AttentionShape(int Samples, int Tokens, int Width,
     /// <summary>Floats of the log-sum-exp: (b, H, rows).</summary>
     public int LogSumExp => this.Samples * this.Heads * this.Queries;
 
+    /// <summary>Floats of the exponentials: (b, H, rows) factors that make them probabilities, and (b, H, rows, T + P).</summary>
+    public int Exponentials => this.LogSumExp * (1 + this.Keys);
+
     internal int Logits => this.Queries * this.Keys;
 
     /// <summary>Floats between the prefixes of neighbouring samples: 0 where a buffer of so many floats holds one for all.</summary>
@@ -33,6 +36,20 @@ public readonly record struct AttentionShape(int Samples, int Tokens, int Width,
     internal int Head => this.Width / this.Heads;
 
     internal int Output => this.Samples * this.Queries * this.Width;
+
+    /// <summary>The exponentials of some rows; empty where they are not kept.</summary>
+    internal Span<float> ExponentialsOf(Span<float> saved, int first, int rows) =>
+        saved.Length == this.Exponentials ? saved.Slice(this.LogSumExp + (first * this.Keys), rows * this.Keys) : default;
+
+    /// <inheritdoc cref="ExponentialsOf(Span{float}, int, int)"/>
+    internal ReadOnlySpan<float> ExponentialsOf(ReadOnlySpan<float> saved, int first, int rows) =>
+        saved.Length == this.Exponentials ? saved.Slice(this.LogSumExp + (first * this.Keys), rows * this.Keys) : default;
+
+    internal void CheckSaved(ReadOnlySpan<float> saved, bool isNeeded = false)
+    {
+        if (saved.Length != this.Exponentials && (isNeeded || !saved.IsEmpty))
+            Kernels.Check.Length(saved, this.LogSumExp);
+    }
 
     internal void Check()
     {

@@ -174,7 +174,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
 
     /// <inheritdoc/>
     public override void Attention(
-        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
+        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> saved,
         Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
     {
         using var scope = NewDisposeScope();
@@ -183,7 +183,7 @@ internal sealed class DeviceOps(DeviceMemory memory, ScalarType precision) : Sta
 
     /// <inheritdoc/>
     public override void AttentionGradient(
-        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> normalisers,
+        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> saved,
         Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
     {
         using var scope = NewDisposeScope();

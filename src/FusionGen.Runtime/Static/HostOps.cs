@@ -191,7 +191,7 @@ internal sealed class HostOps : StaticOps
 
     /// <inheritdoc/>
     public override void Attention(
-        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
+        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> saved,
         Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
     {
         var partition = new AttentionPartition
@@ -199,14 +199,14 @@ internal sealed class HostOps : StaticOps
             Shape = new(images, rows, width, heads, prefixRows, asking),
             Inputs = new(qkv, prefix, logWeight, bias),
             Output = y,
-            Normalisers = normalisers,
+            Saved = saved,
         };
         Share(ref partition, 2L * images * partition.Shape.Queries * partition.Shape.Keys * width, scratch);
     }
 
     /// <inheritdoc/>
     public override void AttentionGradient(
-        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> normalisers,
+        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> saved,
         Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows)
     {
         dPrefix.Clear();
@@ -214,7 +214,7 @@ internal sealed class HostOps : StaticOps
         dBias.Clear();
         Kernels.Attention.Backward(
             new AttentionShape(images, rows, width, heads, prefixRows, asking), new AttentionInputs(qkv, prefix, logWeight, bias),
-            normalisers, y, dy, new AttentionGradients(dQkv, dPrefix, dLogWeight, dBias), scratch);
+            saved, y, dy, new AttentionGradients(dQkv, dPrefix, dLogWeight, dBias), scratch);
     }
 
     /// <inheritdoc/>

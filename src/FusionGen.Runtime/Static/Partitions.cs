@@ -95,12 +95,12 @@ internal ref struct AttentionPartition : IPartition
     public AttentionShape Shape;
     public AttentionInputs Inputs;
     public Span<float> Output;
-    public Span<float> Normalisers;
+    public Span<float> Saved;
 
     public readonly void Run(int part, int parts, Span<float> scratch)
     {
         var block = Partitions.BlockOf(this.Shape.Queries, this.Shape.Samples * this.Shape.Heads, part, parts, grain: 1);
-        Attention.OfHeads(this.Shape, this.Inputs, this.Output, this.Normalisers, scratch, (block.Column, block.Columns), (block.Row, block.Rows));
+        Attention.OfHeads(this.Shape, this.Inputs, this.Output, this.Saved, scratch, (block.Column, block.Columns), (block.Row, block.Rows));
     }
 }
 

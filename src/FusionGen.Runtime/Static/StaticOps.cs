@@ -81,7 +81,7 @@ public abstract class StaticOps
     /// <param name="logWeight">Added to the prefix's logits, a number or (P); empty for 0.</param>
     /// <param name="bias">Added to the logits of tokens: (H, T, T) or (n, H, T, T); empty for none.</param>
     /// <param name="y">(B, asking, d).</param>
-    /// <param name="normalisers">(B, H, asking): logarithms of the softmax's sums; empty if nobody needs them.</param>
+    /// <param name="saved">For the gradient: (B, H, asking) logarithms of the softmax's sums; or (B, H, asking) of their reciprocals, then (B, H, asking, T+P) exponentials; empty if nobody needs them.</param>
     /// <param name="scratch">asking·(T+P) numbers.</param>
     /// <param name="images">B.</param>
     /// <param name="rows">T.</param>
@@ -90,12 +90,12 @@ public abstract class StaticOps
     /// <param name="asking">How many of the first rows ask.</param>
     /// <param name="prefixRows">P.</param>
     public abstract void Attention(
-        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> normalisers,
+        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, Span<float> y, Span<float> saved,
         Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows);
 
     /// <summary>Gradients of <see cref="Attention"/>; what all images share is summed over them.</summary>
     public abstract void AttentionGradient(
-        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> normalisers,
+        ReadOnlySpan<float> qkv, ReadOnlySpan<float> prefix, ReadOnlySpan<float> logWeight, ReadOnlySpan<float> bias, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, ReadOnlySpan<float> saved,
         Span<float> dQkv, Span<float> dPrefix, Span<float> dLogWeight, Span<float> dBias, Span<float> scratch, int images, int rows, int width, int heads, int asking, int prefixRows);
 
     /// <summary>Every head's entries times its own rows of a weight.</summary>

@@ -34,19 +34,20 @@ internal sealed class AttentionTests
         Numeric.Close(logSumExp, expectedSums, 2e-6);
     }
 
-    [TestCaseSource(nameof(Shapes))]
-    public void Gradients_are_the_references(int width, AttentionShape shape, int biases)
+    [Test]
+    public void Gradients_are_the_references([ValueSource(nameof(Shapes))] TestCaseData test, [Values] bool keepsExponentials)
     {
+        var (width, shape, biases) = ((int)test.Arguments[0]!, (AttentionShape)test.Arguments[1]!, (int)test.Arguments[2]!);
         using var scope = Numeric.Width(width);
         var (qkv, prefix, bias) = Inputs(shape, biases);
-        var (output, logSumExp) = Run(shape, qkv, prefix, bias);
+        var (output, saved) = Run(shape, qkv, prefix, bias, keepsExponentials);
         var dOutput = Numeric.Random(output.Length, 9);
         var dQkv = Numeric.Random(qkv.Length, 5);
         var logits = PrefixLogits(shape);
         var (dPrefix, dLogit, dBias) = (Numeric.Random(prefix.Length, 6), Numeric.Random(logits.Length, 8), Numeric.Random(bias.Length, 7));
         var (hadPrefix, hadLogit, hadBias) = (Numeric.Double(dPrefix), Numeric.Double(dLogit), Numeric.Double(dBias));
         var scratch = new float[shape.BackwardScratch];
-        Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), logSumExp, [], dOutput, new(dQkv, dPrefix, dLogit, dBias), scratch);
+        Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), saved, [], dOutput, new(dQkv, dPrefix, dLogit, dBias), scratch);
 
         double Loss(double[] q, double[] p, double[] l, double[] b) => Numeric.Dot(Reference(shape, q, p, l, b).Output, dOutput);
         var (q, p, l, b) = (Numeric.Double(qkv), Numeric.Double(prefix), Numeric.Double(logits), Numeric.Double(bias));
@@ -72,7 +73,7 @@ internal sealed class AttentionTests
         foreach (var kept in new[] { output, [] })
         {
             var (again, logitAgain) = (hadPrefix.Select(value => (float)value).ToArray(), hadLogit.Select(value => (float)value).ToArray());
-            Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), logSumExp, kept, dOutput, new([], again, logitAgain), scratch);
+            Attention.Backward(shape, new(qkv, prefix, logits, bias, 1), saved, kept, dOutput, new([], again, logitAgain), scratch);
             Numeric.Close(again, Numeric.Double(dPrefix), 2e-6, "dPrefix alone");
             Numeric.Close(logitAgain, Numeric.Double(dLogit), 5e-6, "dLogit alone");
         }
@@ -94,6 +95,29 @@ internal sealed class AttentionTests
         var live = prefix[(2 * 48)..(4 * 48)].Concat(prefix[(5 * 48)..(6 * 48)]).ToArray();
         Assert.That(Forward(shape, prefix, [None, None, 0, 0, None, 0, None]), Is.EqualTo(Forward(shape with { Prefix = 3 }, live, [0, 0, 0])));
         Assert.That(Forward(shape, prefix, [None]), Is.EqualTo(Forward(shape with { Prefix = 0 }, [], [])));
+    }
+
+    /// <summary>Rows of the prefix without a share have none in the backward pass either, whatever is kept.</summary>
+    [Test]
+    public void A_prefix_of_no_weight_has_no_gradient([Values] bool single)
+    {
+        var shape = new AttentionShape(2, 19, 24, 3, 7);
+        const float None = float.NegativeInfinity;
+        float[] logits = single ? [None] : [None, None, 0.3f, 0, None, -0.2f, None];
+        var (qkv, prefix, dOutput) = (Numeric.Random(shape.Samples * shape.Tokens * 3 * shape.Width, 1, 2), Numeric.Random(shape.Prefix * 2 * shape.Width, 2, 2), Numeric.Random(shape.Samples * shape.Tokens * shape.Width, 3));
+        (float[] Output, float[] DQkv, float[] DPrefix) Step(int kept)
+        {
+            var (output, saved, dQkv, dPrefix) = (new float[dOutput.Length], new float[kept], new float[qkv.Length], new float[prefix.Length]);
+            Attention.Forward(shape, new(qkv, prefix, logits), output, saved, new float[shape.ForwardScratch]);
+            Attention.Backward(shape, new(qkv, prefix, logits), saved, [], dOutput, new(dQkv, dPrefix), new float[shape.BackwardScratch]);
+            return (output, dQkv, dPrefix);
+        }
+        var (sums, exponentials) = (Step(shape.LogSumExp), Step(shape.Exponentials));
+        Assert.That(exponentials.Output, Is.EqualTo(sums.Output));
+        Numeric.Close(exponentials.DQkv, Numeric.Double(sums.DQkv), 2e-6, "dQkv");
+        Numeric.Close(exponentials.DPrefix, Numeric.Double(sums.DPrefix), 2e-6, "dPrefix");
+        for (var row = 0; row < shape.Prefix; row++)
+            Assert.That(exponentials.DPrefix[(row * 48)..((row + 1) * 48)].Any(value => value != 0), Is.EqualTo(!single && logits[row] != None), $"row {row}");
     }
 
     [Test]
@@ -146,12 +170,12 @@ internal sealed class AttentionTests
     // One for all rows of the prefix, or one for each.
     private static float[] PrefixLogits(AttentionShape shape) => shape.Prefix == 5 ? Numeric.Random(5, 4) : [-0.4f];
 
-    private static (float[] Output, float[] LogSumExp) Run(AttentionShape shape, float[] qkv, float[] prefix, float[] bias)
+    private static (float[] Output, float[] Saved) Run(AttentionShape shape, float[] qkv, float[] prefix, float[] bias, bool keepsExponentials = false)
     {
         var output = new float[shape.Samples * shape.Queries * shape.Width];
-        var logSumExp = new float[shape.LogSumExp];
-        Attention.Forward(shape, new(qkv, prefix, PrefixLogits(shape), bias, 1), output, logSumExp, new float[shape.ForwardScratch]);
-        return (output, logSumExp);
+        var saved = new float[keepsExponentials ? shape.Exponentials : shape.LogSumExp];
+        Attention.Forward(shape, new(qkv, prefix, PrefixLogits(shape), bias, 1), output, saved, new float[shape.ForwardScratch]);
+        return (output, saved);
     }
 
     private static void Along(string what, float[] gradient, double[] had, float[] at, Func<double[], double> loss)
