@@ -83,29 +83,34 @@ public static class Activations
         }
     }
 
+    /// <summary>The smaller one; what is not a number stays so.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V AtMost<V>(V x, V limit)
+        where V : struct, ILane<V> => V.WhereLess(limit, x, limit, x);
+
     private readonly struct Gelu : IFunction
     {
-        // x·Φ(x) is x − x·tail for positive x and x·tail for negative: nothing cancels on either side.
+        // x·Φ(x) is x less |x|·(1 − Φ(|x|)) for positive x, and minus that for negative.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V>
         {
             x += y;
-            return V.Max(V.Of(0), x) - (V.Abs(x) * VectorMath.NormalTail(x, out _));
+            var a = AtMost(V.Abs(x), V.Of(VectorMath.NormalEnd));
+            return V.Max(V.Of(0), x) - (a * (V.Of(0.5f) - VectorMath.NormalAboveHalf(a)));
         }
     }
 
     private readonly struct GeluSlope : IFunction
     {
-        // Φ(x) + x·φ(x).
+        // Φ(x) + x·φ(x), less ½ an odd function.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Of<V>(V x, V y, V z)
             where V : struct, ILane<V>
         {
             x += y;
-            var tail = VectorMath.NormalTail(x, out var bell);
-            var distribution = V.WhereLess(x, V.Of(0), tail, V.Of(1) - tail);
-            return z * V.MultiplyAdd(x * bell, V.Of(0.3989422804f), distribution);
+            var slope = VectorMath.GeluSlopeAboveHalf(AtMost(V.Abs(x), V.Of(VectorMath.SlopeEnd)));
+            return z * (V.Of(0.5f) + V.WhereLess(x, V.Of(0), V.Of(0) - slope, slope));
         }
     }
 

@@ -392,7 +392,7 @@ public static class Attention
             for (nint i = 0; i < count; i += V.Count)
             {
                 var left = count - i;
-                var value = VectorMath.Exp(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) - V.Of(shift));
+                var value = VectorMath.ExpUpToZero(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) - V.Of(shift));
                 Simd.Store(value, ref Unsafe.Add(ref p, i), left);
                 sum = V.MultiplyAdd(value, Simd.Load<V>(ref Unsafe.Add(ref d, i), left), sum);
             }

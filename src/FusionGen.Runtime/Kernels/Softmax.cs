@@ -102,7 +102,7 @@ public static class Softmax
         {
             var left = count - i;
             // Beyond the row's end: exp(−∞) = 0.
-            var value = VectorMath.Exp(Simd.Load<V>(ref Unsafe.Add(ref x, i), left, float.NegativeInfinity) - shift);
+            var value = VectorMath.ExpUpToZero(Simd.Load<V>(ref Unsafe.Add(ref x, i), left, float.NegativeInfinity) - shift);
             sum += value;
             Simd.Store(value, ref Unsafe.Add(ref y, i), left);
         }
@@ -218,7 +218,7 @@ public static class Softmax
                     max = V.Max(max, Simd.Load<V>(ref Unsafe.Add(ref x, i), left));
                 for (nint i = 0; i < end; i += this.Columns)
                 {
-                    var value = VectorMath.Exp(Simd.Load<V>(ref Unsafe.Add(ref x, i), left) - max);
+                    var value = VectorMath.ExpUpToZero(Simd.Load<V>(ref Unsafe.Add(ref x, i), left) - max);
                     sum += value;
                     Simd.Store(value, ref Unsafe.Add(ref y, i), left);
                 }

@@ -59,6 +59,12 @@ internal sealed class ActivationTests
         Loops.Map(default(Exponential), x, y);
         for (var i = 0; i < x.Length; i++)
             Assert.That(y[i], Is.EqualTo(Math.Exp(x[i])).Within(2e-7 * Math.Exp(x[i])), $"exp({x[i]})");
+        Loops.Map(default(ExponentialUpToZero), x, y);
+        for (var i = 0; x[i] <= 0; i++)
+            Assert.That(y[i], Is.EqualTo(Math.Exp(x[i])).Within(2e-7 * Math.Exp(x[i])), $"exp({x[i]})");
+        var far = new float[3];
+        Loops.Map(default(ExponentialUpToZero), new float[] { float.NegativeInfinity, -1000, float.NaN }, far);
+        Assert.That(far, Is.EqualTo(new[] { 0, 0, float.NaN }));
         var edges = new float[4];
         Loops.Map(default(Exponential), new float[] { float.NegativeInfinity, -1000, 89, float.PositiveInfinity }, edges);
         Assert.That(edges, Is.EqualTo(new[] { 0, 0, float.PositiveInfinity, float.PositiveInfinity }));
@@ -106,6 +112,12 @@ internal sealed class ActivationTests
         for (var i = 200; i > 0; i--)
             fraction = magnitude + (i / fraction);
         return x < 0 ? density / fraction : 1 - (density / fraction);
+    }
+
+    private readonly struct ExponentialUpToZero : IFunction
+    {
+        public V Of<V>(V x, V y, V z)
+            where V : struct, ILane<V> => VectorMath.ExpUpToZero(x);
     }
 
     private readonly struct Exponential : IFunction
