@@ -74,10 +74,10 @@ internal sealed record Workload(string Row, Kind Kind, Shape Shape, int Batch, s
         : [.. Enumerable.Range(0, this.Depth).Select(layer => Published[layer % Published.Length])];
 
     /// <summary>Names of the rows, those of the default run first.</summary>
-    public static IReadOnlyList<string> Rows { get; } = ["first", "fd-vs-exact", "vpt", "inference", "second-exact", "second-fd"];
+    public static IReadOnlyList<string> Rows { get; } = ["first", "fd-vs-exact", "forward-vs-exact", "vpt", "inference", "second-exact", "second-fd"];
 
     /// <summary>Rows of the default run: what the goals name.</summary>
-    public static IReadOnlyList<string> DefaultRows { get; } = [.. Rows.Take(4)];
+    public static IReadOnlyList<string> DefaultRows { get; } = [.. Rows.Take(5)];
 
     /// <summary>The pieces of work of a row at a size.</summary>
     public static IEnumerable<Workload> Of(string row, Shape shape)
@@ -90,6 +90,7 @@ internal sealed record Workload(string Row, Kind Kind, Shape Shape, int Batch, s
         {
             "first" => [new(row, Kind.Search, shape, step, Faster: 2, Memory: 0.5)],
             "fd-vs-exact" => [new(row, Kind.Search, shape, twice, "second-fd", "second-exact", Faster: 2.5, Memory: 0.4)],
+            "forward-vs-exact" => [new(row, Kind.Search, shape, twice, "second-forward", "second-exact", Faster: 2.5, Memory: 0.4)],
             "vpt" when shape.Name == "demo" => [],
             "vpt" => [new(row, Kind.Vpt, shape, step, Faster: 1.8)],
             "inference" when shape.Name == "demo" => [],

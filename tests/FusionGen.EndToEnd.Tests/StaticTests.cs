@@ -278,7 +278,7 @@ public sealed class StaticTests
 
     /// <summary>Steps of weights and of α, once warm, take nothing from the collector's heap nor beside it. What the test host takes shows up in some windows, what a step takes would in all.</summary>
     [Test]
-    public void A_step_allocates_nothing([Values(SearchOrder.First, SearchOrder.SecondFd)] SearchOrder order, [Values(OptimizerKind.AdamW, OptimizerKind.Sgd)] OptimizerKind kind)
+    public void A_step_allocates_nothing([Values(SearchOrder.First, SearchOrder.SecondFd, SearchOrder.SecondForward)] SearchOrder order, [Values(OptimizerKind.AdamW, OptimizerKind.Sgd)] OptimizerKind kind)
     {
         var spec = Specs.Tiny();
         using var network = CompiledSpec.Compile(spec, null).CreateSupernet();
@@ -405,11 +405,13 @@ public sealed class StaticTests
         Same(5);
     }
 
-    /// <summary>Fifty steps of either level in turn lead both engines to the same policy, and to the same α to 1e-4.</summary>
+    /// <summary>Fifty steps of either level in turn lead both engines to the same policy, and to the same α to 1e-4; by forward differences, which divide what float32 rounds by a thirtieth of the radius, to 2e-3.</summary>
     [TestCase(SearchOrder.First)]
     [TestCase(SearchOrder.First, true)]
     [TestCase(SearchOrder.SecondFd)]
     [TestCase(SearchOrder.SecondFd, true)]
+    [TestCase(SearchOrder.SecondForward)]
+    [TestCase(SearchOrder.SecondForward, true)]
     [TestCase(SearchOrder.SecondExact)]
     public void A_search_of_fifty_steps_finds_the_same(SearchOrder order, bool onDevice = false)
     {
@@ -450,7 +452,7 @@ public sealed class StaticTests
         Assert.Multiple(() =>
         {
             Assert.That(@static.Policy, Is.EqualTo(eager.Policy));
-            Assert.That(@static.Alphas.Zip(eager.Alphas).Max(pair => Math.Abs(pair.First - pair.Second)), Is.LessThan(1e-4));
+            Assert.That(@static.Alphas.Zip(eager.Alphas).Max(pair => Math.Abs(pair.First - pair.Second)), Is.LessThan(order == SearchOrder.SecondForward ? 2e-3 : 1e-4));
             Assert.That(eager.Alphas.Max() - eager.Alphas.Min(), Is.GreaterThan(0.05), "α has moved");
         });
     }

@@ -7,7 +7,7 @@ batch, their outputs mixed by softmax(alpha / tau); AdamW on the weights, AdamW 
 usage: search_step.py CASE.safetensors [--threads N]
 
 CASE holds parameters, two batches and the constants (in its metadata). "step ORDER" runs a search step that takes alpha's gradient as ORDER
-says (first, second-exact, second-fd); "trace ORDER" runs one and tells its logits and alpha's gradient.
+says (first, second-exact, second-fd, second-forward); "trace ORDER" runs one and tells its logits and alpha's gradient.
 """
 
 import math
@@ -107,7 +107,7 @@ class Search:
         return loss.item()
 
     def step_architecture(self, order):
-        gradients = {"first": self.first, "second-exact": self.second_exact, "second-fd": self.second_differences}[order]()
+        gradients = {"first": self.first, "second-exact": self.second_exact, "second-fd": self.second_differences, "second-forward": self.second_forward}[order]()
         for parameter, gradient in zip(self.alphas.values(), gradients):
             parameter.grad = gradient
         self.gradient = [gradient.clone() for gradient in gradients]
@@ -123,29 +123,39 @@ class Search:
         stepped = {name: weight - self.rate * gradient for (name, weight), gradient in zip(self.weights.items(), gradients)}
         return self.gradients(self.objective(stepped), self.alphas)
 
-    def second_differences(self):
-        fixed = {name: alpha.detach() for name, alpha in self.alphas.items()}
-        gradients = self.gradients(self.loss("train", self.weights, fixed), self.weights)
+    def along(self, gradients, length):
+        """Alpha's gradient at the stepped weights; along what it is differentiated again, by which length; and a function of it there."""
         stepped = {
             name: (weight.detach() - self.rate * gradient).requires_grad_()
             for (name, weight), gradient in zip(self.weights.items(), gradients)}
         both = self.gradients(self.objective(stepped), {**self.alphas, **stepped})
         direct, vector = both[:len(self.alphas)], both[len(self.alphas):]
-        radius = 0.01 / torch.stack([direction.norm() for direction in vector]).norm()
+        radius = length / torch.stack([direction.norm() for direction in vector]).norm()
 
         def alpha_gradients(sign):
             moved = {name: weight.detach() + sign * radius * direction for (name, weight), direction in zip(self.weights.items(), vector)}
             return self.gradients(self.loss("train", moved, self.alphas), self.alphas)
 
+        return direct, radius, alpha_gradients
+
+    def second_differences(self):
+        fixed = {name: alpha.detach() for name, alpha in self.alphas.items()}
+        direct, radius, alpha_gradients = self.along(self.gradients(self.loss("train", self.weights, fixed), self.weights), 0.01)
         return [a - self.rate * (up - down) / (2 * radius) for a, up, down in zip(direct, alpha_gradients(+1), alpha_gradients(-1))]
+
+    def second_forward(self):
+        both = self.gradients(self.loss("train", self.weights, self.alphas), {**self.weights, **self.alphas})
+        direct, radius, alpha_gradients = self.along(both[:len(self.weights)], 0.0003)
+        return [a - self.rate * (up - start) / radius for a, up, start in zip(direct, alpha_gradients(+1), both[len(self.weights):])]
 
     def step(self, order):
         """DARTS moves alpha before the weights; the authors' code and the first order as we run it, after."""
-        if order == "second-fd":
+        differences = order in ("second-fd", "second-forward")
+        if differences:
             self.step_architecture(order)
         loss = self.step_weights()
         self.train_logits = self.logits
-        if order != "second-fd":
+        if not differences:
             self.step_architecture(order)
         if not math.isfinite(loss):
             raise FloatingPointError("the loss is not a number")

@@ -11,6 +11,9 @@ public enum SearchOrder
 
     /// <summary>The same with the Hessian-vector product by central differences (DARTS <c>_hessian_vector_product</c>).</summary>
     SecondFd,
+
+    /// <summary>The same by a forward difference, from the gradient at w that the inner step leaves anyway: a pass of five less.</summary>
+    SecondForward,
 }
 
 /// <summary>How the candidates of a layer mix while α is searched (METHOD §3.3).</summary>

@@ -36,7 +36,8 @@ public abstract class ArchitectureSteps : ParameterSteps
             (_, SearchOrder.SecondExact) when network.Accelerator is { } accelerator =>
                 throw new FusionException($"exact second order takes its inner step through the eager modules, and those are not on {accelerator.Device}: choose the eager engine there, or second-fd", ExitCode.Spec),
             ({ } engine, SearchOrder.SecondExact) => new StaticExactSteps(network, engine, lower, settings),
-            ({ } engine, SearchOrder.SecondFd) => new StaticDifferencesSteps(network, engine, lower, settings),
+            ({ } engine, SearchOrder.SecondFd) => new StaticCentralSteps(network, engine, lower, settings),
+            ({ } engine, SearchOrder.SecondForward) => new StaticForwardSteps(network, engine, lower, settings),
             ({ } engine, _) => new StaticArchitectureSteps(network, engine, lower, settings),
         };
     }

@@ -25,7 +25,8 @@ public interface IArchitectureGradient
     static IArchitectureGradient Of(SearchOrder order) => order switch
     {
         SearchOrder.SecondExact => new SecondOrderExact(),
-        SearchOrder.SecondFd => new SecondOrderDifferences(),
+        SearchOrder.SecondFd => new SecondOrderDifferences(isCentral: true),
+        SearchOrder.SecondForward => new SecondOrderDifferences(isCentral: false),
         _ => new FirstOrder(),
     };
 }

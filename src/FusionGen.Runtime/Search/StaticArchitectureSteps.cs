@@ -52,51 +52,90 @@ internal class StaticArchitectureSteps(Supernet network, StaticEngine engine, Op
     }
 }
 
-/// <summary>
-/// Second order by central differences (<see cref="SecondOrderDifferences"/>): the two passes at w ± R∇w′ differ in the tuned parameters alone and
-/// run as one over twice the images.
-/// </summary>
-internal sealed class StaticDifferencesSteps(Supernet network, StaticEngine engine, Optimizer lower, SearchSettings settings)
+/// <summary>Second order by differences (<see cref="SecondOrderDifferences"/>).</summary>
+internal abstract class StaticDifferencesSteps(Supernet network, StaticEngine engine, Optimizer lower, SearchSettings settings)
     : StaticArchitectureSteps(network, engine, lower, settings)
 {
-    private readonly StaticPass minus = engine.NewPass();
     private readonly float[] other = new float[network.Alphas.Elements];
-    private readonly StaticMemory stepped = new(network.Weights.Elements);
-    private readonly StaticMemory opposite = new(network.Weights.Elements);
 
-    protected override void Differentiate(Batch train, Batch validation)
+    /// <summary>Weights other than the network's own, where the pass is.</summary>
+    protected StaticMemory Shifted { get; } = new(network.Weights.Elements);
+
+    /// <summary>Takes objective and gradient at w′ = w − ξ∇w L_train(w, α), and leaves ∇w′ L_val as the pass's.</summary>
+    /// <returns>Its norm.</returns>
+    protected double EvaluateStepped(Batch validation)
     {
-        // w′ = w − ξ∇w L_train(w, α).
-        var weights = this.Network.Weights.Span;
-        weights.CopyTo(this.stepped.Span);
-        this.Lower.VirtualStep(this.stepped.Span, this.Pass.On(train).Run().WeightGradient);
-        this.Pass.AtWeights(this.stepped.Span);
+        this.Network.Weights.Span.CopyTo(this.Shifted.Span);
+        this.Lower.VirtualStep(this.Shifted.Span, this.Pass.WeightGradient);
+        this.Pass.AtWeights(this.Shifted.Span);
         this.Evaluate(validation);
+        return Kernels.Optimizers.Clip(this.Pass.WeightGradient, limit: 0);
+    }
 
-        var direction = this.Pass.WeightGradient;
-        var norm = Kernels.Optimizers.Clip(direction, limit: 0);
-        var radius = (float)(SecondOrderDifferences.Radius / norm);
-        weights.CopyTo(this.stepped.Span);
-        weights.CopyTo(this.opposite.Span);
-        Elementwise.Scale(direction, radius, this.stepped.Span, accumulate: true);
-        Elementwise.Scale(direction, -radius, this.opposite.Span, accumulate: true);
-        this.Pass.On(train).Run(this.Network.AtOwn(this.minus).AtWeights(this.opposite.Span).On(train));
+    /// <summary>Leaves w + radius·∇w′ L_val.</summary>
+    protected void Shift(StaticMemory target, double radius)
+    {
+        this.Network.Weights.Span.CopyTo(target.Span);
+        Elementwise.Scale(this.Pass.WeightGradient, (float)radius, target.Span, accumulate: true);
+    }
 
-        var scale = (float)(-this.Lower.LearningRate * norm / (2 * SecondOrderDifferences.Radius));
-        this.Pass.Mixture.Gradient(this.other);
-        Elementwise.Scale(this.other, scale, this.Gradient, accumulate: true);
-        this.minus.Mixture.Gradient(this.other);
-        Elementwise.Scale(this.other, -scale, this.Gradient, accumulate: true);
+    /// <summary>Adds so many times a pass's gradient of α to this.</summary>
+    protected void Add(StaticPass pass, double factor)
+    {
+        pass.Mixture.Gradient(this.other);
+        Elementwise.Scale(this.other, (float)factor, this.Gradient, accumulate: true);
     }
 
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-        {
-            this.stepped.Dispose();
-            this.opposite.Dispose();
-        }
+            this.Shifted.Dispose();
         base.Dispose(disposing);
+    }
+}
+
+/// <summary>By central ones: the two passes at w ± R∇w′ differ in the tuned parameters alone and run as one over twice the images.</summary>
+internal sealed class StaticCentralSteps(Supernet network, StaticEngine engine, Optimizer lower, SearchSettings settings)
+    : StaticDifferencesSteps(network, engine, lower, settings)
+{
+    private readonly StaticPass minus = engine.NewPass();
+    private readonly StaticMemory opposite = new(network.Weights.Elements);
+
+    protected override void Differentiate(Batch train, Batch validation)
+    {
+        this.Pass.On(train).Run();
+        var norm = this.EvaluateStepped(validation);
+        this.Shift(this.Shifted, SecondOrderDifferences.Radius / norm);
+        this.Shift(this.opposite, -SecondOrderDifferences.Radius / norm);
+        this.Pass.On(train).Run(this.Network.AtOwn(this.minus).AtWeights(this.opposite.Span).On(train));
+        var scale = -this.Lower.LearningRate * norm / (2 * SecondOrderDifferences.Radius);
+        this.Add(this.Pass, scale);
+        this.Add(this.minus, -scale);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            this.opposite.Dispose();
+        base.Dispose(disposing);
+    }
+}
+
+/// <summary>By a forward one: the pass of the inner step leaves α's gradient at w.</summary>
+internal sealed class StaticForwardSteps(Supernet network, StaticEngine engine, Optimizer lower, SearchSettings settings)
+    : StaticDifferencesSteps(network, engine, lower, settings)
+{
+    private readonly float[] atStart = new float[network.Alphas.Elements];
+
+    protected override void Differentiate(Batch train, Batch validation)
+    {
+        this.Pass.On(train).Run().Mixture.Gradient(this.atStart);
+        var norm = this.EvaluateStepped(validation);
+        this.Shift(this.Shifted, SecondOrderDifferences.ForwardRadius / norm);
+        this.Pass.On(train).Run();
+        var scale = -this.Lower.LearningRate * norm / SecondOrderDifferences.ForwardRadius;
+        this.Add(this.Pass, scale);
+        Elementwise.Scale(this.atStart, (float)-scale, this.Gradient, accumulate: true);
     }
 }
 

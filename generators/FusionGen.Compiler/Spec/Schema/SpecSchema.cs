@@ -48,7 +48,7 @@ internal sealed class SpecSchema
             new ChoiceSchema<SearchSettings>("search preset", ("default", new()), ("pfd", SearchSettings.Pfd), ("darts", SearchSettings.Darts), ("gdas", SearchSettings.Gdas)),
             s => s, (_, v) => v, present: _ => false),
         new Key<SearchSettings, SearchOrder>("order", "How the gradient of the architecture is taken.", new ChoiceSchema<SearchOrder>("search order",
-            ("first", SearchOrder.First), ("second-exact", SearchOrder.SecondExact), ("second-fd", SearchOrder.SecondFd)), s => s.Order, (s, v) => s with { Order = v }),
+            ("first", SearchOrder.First), ("second-exact", SearchOrder.SecondExact), ("second-fd", SearchOrder.SecondFd), ("second-forward", SearchOrder.SecondForward)), s => s.Order, (s, v) => s with { Order = v }),
         new Key<SearchSettings, Relaxation>("relaxation", "How candidates mix: all of them by softmax, or one drawn every step by Gumbel's noise.",
             new ChoiceSchema<Relaxation>("relaxation", ("softmax", Relaxation.Softmax), ("gdas", Relaxation.Gdas)), s => s.Relaxation, (s, v) => s with { Relaxation = v }),
         Whole<SearchSettings>("epochs", "Epochs of the search.", 1, MaxEpochs, s => s.Epochs, (s, v) => s with { Epochs = v }),
