@@ -121,21 +121,65 @@ internal sealed class NetworkCode
 
     private void WriteMembers(CodeWriter code)
     {
-        var members = Names.Members(this.network.Parameters.Select(parameter => parameter.Name));
-        foreach (var run in ParameterRun.Of(this.network.Parameters))
+        var parameters = this.network.Parameters;
+        var scopes = new HashSet<string>(this.network.Sections.All.Select(section => section.Scope).Where(scope => char.IsDigit(scope[scope.Length - 1])), StringComparer.Ordinal);
+        var owners = parameters.Select(parameter => ScopeOf(parameter.Name, scopes)).ToList();
+        var names = parameters.Select((parameter, i) => owners[i] ?? parameter.Name).Distinct().ToList();
+        var members = names.Zip(Names.Members(names), (name, member) => (name, member)).ToDictionary(pair => pair.name, pair => pair.member, StringComparer.Ordinal);
+        var (types, told) = (new Dictionary<string, string>(StringComparer.Ordinal), new HashSet<string>(StringComparer.Ordinal));
+        for (var i = 0; i < parameters.Count; i++)
         {
-            for (var i = run.Start; i < run.Start + (run.Length * run.Times); i++)
+            var name = owners[i] ?? parameters[i].Name;
+            if (!members.TryGetValue(name, out var member))
+                continue;
+            members.Remove(name);
+            if (owners[i] is { } scope)
             {
-                // Parsing a comment takes a compiler longer than parsing the member: one does for all layers that are alike.
-                if (i < run.Start + run.Length)
+                var own = Enumerable.Range(i, parameters.Count - i).Where(index => owners[index] == scope).ToList();
+                var layout = string.Join(";", own.Select(index => $"{index - i} {parameters[index].Name.Substring(scope.Length)} {parameters[index].Shape} {parameters[index].Role}"));
+                if (!types.TryGetValue(layout, out var type))
                 {
-                    var parameter = this.network.Parameters[i];
-                    code.Line($"/// <summary>{CodeWriter.Escape(parameter.Name)} {parameter.Shape}, {RoleName(parameter.Role)}{(run.Times > 1 ? $"; {Text.Invariant(run.Times - 1)} more like it" : "")}.</summary>");
+                    types.Add(layout, type = member + "Parameters");
+                    this.WriteGroup(code, type, scope, own);
                 }
-                code.Line($"public Parameter {members[i]} => this.Table[{i}];");
+                code.Line($"public {type} {member} => new(this.Table, {i});");
+                continue;
+            }
+            // Parsing a comment takes a compiler longer than parsing the member: one does for all that differ in their number alone.
+            if (told.Add(string.Concat(parameters[i].Name.Where(c => !char.IsDigit(c))) + parameters[i].Shape))
+                WriteDoc(code, parameters[i].Name, parameters[i]);
+            code.Line($"public Parameter {member} => this.Table[{i}];");
+        }
+    }
+
+    /// <summary>The type of a layer's own parameters, and of those of every layer whose parameters lie in the table in the same way.</summary>
+    private void WriteGroup(CodeWriter code, string type, string scope, List<int> own)
+    {
+        var members = Names.Members(own.Select(index => this.network.Parameters[index].Name.Substring(scope.Length + 1)));
+        code.Doc($"Parameters of {scope} and of those like it.");
+        using (code.Block($"public readonly struct {type}(IReadOnlyList<Parameter> table, int at)"))
+        {
+            foreach (var (index, member) in own.Zip(members, (index, member) => (index, member)))
+            {
+                WriteDoc(code, this.network.Parameters[index].Name.Substring(scope.Length + 1), this.network.Parameters[index]);
+                code.Line($"public Parameter {member} => table[at{(index == own[0] ? "" : $" + {Text.Invariant(index - own[0])}")}];");
             }
         }
     }
+
+    /// <summary>The layer that a parameter is named after; null for none.</summary>
+    private static string? ScopeOf(string name, HashSet<string> scopes)
+    {
+        for (var end = name.IndexOf('.'); end > 0; end = name.IndexOf('.', end + 1))
+        {
+            if (scopes.Contains(name.Substring(0, end)))
+                return name.Substring(0, end);
+        }
+        return null;
+    }
+
+    private static void WriteDoc(CodeWriter code, string name, ParameterOp parameter) =>
+        code.Line($"/// <summary>{CodeWriter.Escape(name)} {parameter.Shape}, {RoleName(parameter.Role)}.</summary>");
 
     private static string RoleOf(ParameterRole role) => role switch
     {

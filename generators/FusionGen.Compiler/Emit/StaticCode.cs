@@ -82,19 +82,32 @@ internal sealed class StaticCode
     /// <summary>Gradients of parameters, in the order of the table, and of mixtures.</summary>
     private void WriteGradients(CodeWriter code)
     {
-        var gradients = new SortedDictionary<(bool, int), string>();
+        var gradients = new SortedDictionary<(bool, int), (string Kind, string Row)>();
         foreach (var pair in this.differentiation?.Gradients ?? new Dictionary<Value, Value>())
         {
             var (of, place) = (pair.Key, this.plan[pair.Value]);
             foreach (var section in this.SectionsOf(of))
             {
                 var number = of.Op is ParameterOp parameter ? this.IndexOf(parameter, section) : MixtureOf((MixtureOp)of.Op, section);
-                var what = of.Op is MixtureOp mixture ? $"OfMixture({N(number)}, {Bool(mixture.Log)}" : $"OfParameter({N(number)}";
-                gradients.Add((of.Op is MixtureOp, of.Op is MixtureOp { Log: true } ? (2 * number) + 1 : 2 * number), $"StaticGradient.{what}, {this.Record(place, section)})");
+                var kind = $"StaticGradient.{(of.Op is MixtureOp ? "OfMixtures" : "OfParameters")}(StaticArena.{Arena(place)}{(of.Op is MixtureOp mixture ? $", {Bool(mixture.Log)}" : "")}";
+                gradients.Add(
+                    (of.Op is MixtureOp, of.Op is MixtureOp { Log: true } ? (2 * number) + 1 : 2 * number),
+                    (kind, $"{N(number)}, {N(this.plan.Layout.Offset(place, section))}, {N(place.Elements)}"));
             }
         }
-        foreach (var gradient in gradients.Values)
-            code.Line($"    {gradient},");
+        // A row each of what is alike: a compiler reads numbers faster than anything else.
+        var last = "";
+        foreach (var (kind, row) in gradients.Values)
+        {
+            if (kind != last)
+                code.Line($"{(last.Length > 0 ? "),\n    .. " : "    .. ")}{kind},");
+            else
+                code.Line(",");
+            code.Append($"        {row}");
+            last = kind;
+        }
+        if (last.Length > 0)
+            code.Line("),");
     }
 
     /// <summary>The sections that a leaf stands for: those like the one that owns it; null for a common leaf.</summary>

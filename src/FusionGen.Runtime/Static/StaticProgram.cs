@@ -28,11 +28,18 @@ public readonly record struct StaticPlace(StaticArena Arena, int Offset, int Len
 /// <param name="Place">Where it is.</param>
 public sealed record StaticGradient(int Parameter, int Layer, bool IsLog, StaticPlace Place)
 {
-    /// <summary>Of a parameter.</summary>
-    public static StaticGradient OfParameter(int index, StaticPlace place) => new(index, -1, false, place);
+    /// <summary>Of parameters.</summary>
+    /// <param name="arena">Where they all are.</param>
+    /// <param name="table">Of each its position in the network's table, the first number's and how many there are.</param>
+    public static IEnumerable<StaticGradient> OfParameters(StaticArena arena, params int[] table) =>
+        table.Chunk(3).Select(row => new StaticGradient(row[0], -1, false, new(arena, row[1], row[2])));
 
-    /// <summary>Of π, or of ln π, of a layer.</summary>
-    public static StaticGradient OfMixture(int layer, bool isLog, StaticPlace place) => new(-1, layer, isLog, place);
+    /// <summary>Of π, or of ln π.</summary>
+    /// <param name="arena">Where they all are.</param>
+    /// <param name="isLog">Whether they are ln π's.</param>
+    /// <param name="table">Of each its layer, the first number's place and how many there are.</param>
+    public static IEnumerable<StaticGradient> OfMixtures(StaticArena arena, bool isLog, params int[] table) =>
+        table.Chunk(3).Select(row => new StaticGradient(-1, row[0], isLog, new(arena, row[1], row[2])));
 }
 
 /// <summary>A place in a forward pass before which nothing depends on a layer's mixture, or on anything tuned.</summary>
