@@ -4,6 +4,7 @@ using FusionGen.Compiler.Emit;
 using FusionGen.Compiler.Graph;
 using FusionGen.Compiler.Passes;
 using FusionGen.Compiler.Spec;
+using FusionGen.Kernels;
 using FusionGen.Search;
 using FusionGen.Static;
 using FusionGen.Training;
@@ -316,6 +317,7 @@ public sealed class StaticTests
     [TestCase(1)]
     public void Any_number_of_workers_gives_the_same_bits(int images)
     {
+        Assume.That(Gemm.Product, Does.StartWith("FusionGen"), "a library may sum other rows in another order");
         var tiny = Specs.Tiny();
         // Large enough that sharing an operation is worth it.
         var spec = tiny with { Backbone = tiny.Backbone with { Image = 64, Width = 96, Mlp = 384 } };

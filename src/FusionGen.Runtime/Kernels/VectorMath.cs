@@ -65,37 +65,30 @@ internal static class VectorMath
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V NormalAboveHalf<V>(V a)
-        where V : struct, ILane<V>
-    {
-        var t = a * a;
-        var n = V.MultiplyAdd(t, V.Of(2.2749358e-8f), V.Of(6.35212109e-6f));
-        n = V.MultiplyAdd(n, t, V.Of(1.68826242e-4f));
-        n = V.MultiplyAdd(n, t, V.Of(4.67726402e-3f));
-        n = V.MultiplyAdd(n, t, V.Of(3.38527039e-2f));
-        n = V.MultiplyAdd(n, t, V.Of(0.398942232f));
-        var d = V.MultiplyAdd(t, V.Of(1.19750393e-6f), V.Of(7.36476795e-5f));
-        d = V.MultiplyAdd(d, t, V.Of(1.88444811e-3f));
-        d = V.MultiplyAdd(d, t, V.Of(2.86459029e-2f));
-        d = V.MultiplyAdd(d, t, V.Of(0.251522064f));
-        d = V.MultiplyAdd(d, t, V.Of(1));
-        return a * n / d;
-    }
+        where V : struct, ILane<V> => Odd(
+            a, 0.398942232f, 3.38527039e-2f, 4.67726402e-3f, 1.68826242e-4f, 6.35212109e-6f, 2.2749358e-8f, 0.251522064f, 2.86459029e-2f, 1.88444811e-3f, 7.36476795e-5f, 1.19750393e-6f);
 
     /// <summary>Φ(a) + a·φ(a) − ½, the slope of GELU less ½, at 0 ≤ a ≤ <see cref="SlopeEnd"/>, in the same way: error 1.1e-7, of floats 2.8e-7.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V GeluSlopeAboveHalf<V>(V a)
+        where V : struct, ILane<V> => Odd(
+            a, 0.797885358f, -3.09752896e-2f, 1.42260641e-2f, 1.9752666e-5f, 3.58992693e-5f, 1.92166894e-7f, 0.294519663f, 4.09837663e-2f, 3.52263986e-3f, 1.92052205e-4f, 8.92815751e-6f);
+
+    /// <summary>a·N(a²)/D(a²), D beginning with 1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Odd<V>(V a, float n0, float n1, float n2, float n3, float n4, float n5, float d1, float d2, float d3, float d4, float d5)
         where V : struct, ILane<V>
     {
         var t = a * a;
-        var n = V.MultiplyAdd(t, V.Of(1.92166894e-7f), V.Of(3.58992693e-5f));
-        n = V.MultiplyAdd(n, t, V.Of(1.9752666e-5f));
-        n = V.MultiplyAdd(n, t, V.Of(1.42260641e-2f));
-        n = V.MultiplyAdd(n, t, V.Of(-3.09752896e-2f));
-        n = V.MultiplyAdd(n, t, V.Of(0.797885358f));
-        var d = V.MultiplyAdd(t, V.Of(8.92815751e-6f), V.Of(1.92052205e-4f));
-        d = V.MultiplyAdd(d, t, V.Of(3.52263986e-3f));
-        d = V.MultiplyAdd(d, t, V.Of(4.09837663e-2f));
-        d = V.MultiplyAdd(d, t, V.Of(0.294519663f));
+        var n = V.MultiplyAdd(t, V.Of(n5), V.Of(n4));
+        n = V.MultiplyAdd(n, t, V.Of(n3));
+        n = V.MultiplyAdd(n, t, V.Of(n2));
+        n = V.MultiplyAdd(n, t, V.Of(n1));
+        n = V.MultiplyAdd(n, t, V.Of(n0));
+        var d = V.MultiplyAdd(t, V.Of(d5), V.Of(d4));
+        d = V.MultiplyAdd(d, t, V.Of(d3));
+        d = V.MultiplyAdd(d, t, V.Of(d2));
+        d = V.MultiplyAdd(d, t, V.Of(d1));
         d = V.MultiplyAdd(d, t, V.Of(1));
         return a * n / d;
     }
