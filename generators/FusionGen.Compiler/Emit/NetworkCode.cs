@@ -123,32 +123,27 @@ internal sealed class NetworkCode
     {
         var parameters = this.network.Parameters;
         var scopes = new HashSet<string>(this.network.Sections.All.Select(section => section.Scope).Where(scope => char.IsDigit(scope[scope.Length - 1])), StringComparer.Ordinal);
-        var owners = parameters.Select(parameter => ScopeOf(parameter.Name, scopes)).ToList();
-        var names = parameters.Select((parameter, i) => owners[i] ?? parameter.Name).Distinct().ToList();
-        var members = names.Zip(Names.Members(names), (name, member) => (name, member)).ToDictionary(pair => pair.name, pair => pair.member, StringComparer.Ordinal);
+        // A layer's own, or one alone.
+        var groups = Enumerable.Range(0, parameters.Count).GroupBy(i => ScopeOf(parameters[i].Name, scopes) ?? parameters[i].Name).ToList();
         var (types, told) = (new Dictionary<string, string>(StringComparer.Ordinal), new HashSet<string>(StringComparer.Ordinal));
-        for (var i = 0; i < parameters.Count; i++)
+        foreach (var (group, member) in groups.Zip(Names.Members(groups.Select(group => group.Key)), (group, member) => (group, member)))
         {
-            var name = owners[i] ?? parameters[i].Name;
-            if (!members.TryGetValue(name, out var member))
-                continue;
-            members.Remove(name);
-            if (owners[i] is { } scope)
+            var first = group.First();
+            if (scopes.Contains(group.Key))
             {
-                var own = Enumerable.Range(i, parameters.Count - i).Where(index => owners[index] == scope).ToList();
-                var layout = string.Join(";", own.Select(index => $"{index - i} {parameters[index].Name.Substring(scope.Length)} {parameters[index].Shape} {parameters[index].Role}"));
+                var layout = string.Join(";", group.Select(i => $"{i - first} {parameters[i].Name.Substring(group.Key.Length)} {parameters[i].Shape} {parameters[i].Role}"));
                 if (!types.TryGetValue(layout, out var type))
                 {
                     types.Add(layout, type = member + "Parameters");
-                    this.WriteGroup(code, type, scope, own);
+                    this.WriteGroup(code, type, group.Key, [.. group]);
                 }
-                code.Line($"public {type} {member} => new(this.Table, {i});");
+                code.Line($"public {type} {member} => new(this.Table, {first});");
                 continue;
             }
             // Parsing a comment takes a compiler longer than parsing the member: one does for all that differ in their number alone.
-            if (told.Add(string.Concat(parameters[i].Name.Where(c => !char.IsDigit(c))) + parameters[i].Shape))
-                WriteDoc(code, parameters[i].Name, parameters[i]);
-            code.Line($"public Parameter {member} => this.Table[{i}];");
+            if (told.Add(string.Concat(group.Key.Where(c => !char.IsDigit(c))) + parameters[first].Shape))
+                WriteDoc(code, group.Key, parameters[first]);
+            code.Line($"public Parameter {member} => this.Table[{first}];");
         }
     }
 

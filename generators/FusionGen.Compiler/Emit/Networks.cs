@@ -38,10 +38,9 @@ public sealed class Networks
 
     /// <summary>
     /// Bytes of the parameters and all that goes with the tuned ones of the largest network, in float32: a gradient and two moments; of a supernet
-    /// the gradient of another level, and by central differences shifted values and a gradient on either side.
+    /// the gradient of another level, by differences shifted values, and by central ones those and a gradient on the other side.
     /// </summary>
-    public long ParameterBytes => 4 * this.All.Max(pair =>
-        this.BackboneParameters + ((pair.Network != this.Supernet ? 4 : this.PassesOf(pair.Network) == 2 ? 8 : this.spec.Search.Order == SearchOrder.SecondForward ? 6 : 5) * pair.Network.Count(ParameterRole.Tuned, ParameterRole.Head)));
+    public long ParameterBytes => 4 * this.All.Max(pair => this.BackboneParameters + (this.CopiesOf(pair.Network) * pair.Network.Count(ParameterRole.Tuned, ParameterRole.Head)));
 
     /// <summary>The networks that exist, by the suffix of their types.</summary>
     public IEnumerable<(string Name, Network Network)> All
@@ -61,6 +60,14 @@ public sealed class Networks
 
     /// <summary>Passes of a training step that run at once: both sides of a central difference.</summary>
     public int PassesOf(Network network) => network == this.Supernet && this.spec.Search.Order == SearchOrder.SecondFd ? 2 : 1;
+
+    /// <summary>Numbers for each tuned one.</summary>
+    private int CopiesOf(Network network) => network != this.Supernet ? 4 : this.spec.Search.Order switch
+    {
+        SearchOrder.SecondFd => 8,
+        SearchOrder.SecondForward => 6,
+        _ => 5,
+    };
 
     /// <summary>A training step of a network as its static program runs it: within the budget of memory, if computing cheap values again makes it fit.</summary>
     public Differentiation Step(Network network) => this.Program(network, isTraining: true).Step!;

@@ -226,16 +226,19 @@ public sealed record AttentionOp(int Heads, EquatableArray<bool> Prefixes, bool 
     }
 
     /// <inheritdoc/>
-    public override long Macs(IReadOnlyList<Shape> inputs, Shape output)
+    public override long Macs(IReadOnlyList<Shape> inputs, Shape output) => 2 * output.Elements * this.Keys(inputs);
+
+    /// <summary>T and the rows of every prefix.</summary>
+    public int Keys(IReadOnlyList<Shape> inputs)
     {
-        var keys = (long)inputs[0][1].Size;
+        var keys = inputs[0][1].Size;
         var next = 1;
         foreach (var weighed in this.Prefixes)
         {
             keys += inputs[next][-2].Size;
             next += weighed ? 2 : 1;
         }
-        return 2 * output.Elements * keys;
+        return keys;
     }
 }
 

@@ -210,9 +210,8 @@ public sealed class StaticPlan
     private static long AttentionScratch(StaticInstruction i, AttentionOp op, int matrices)
     {
         var qkv = i.Value.Inputs[0].Shape;
-        var prefix = op.Prefixes.Count > 0 ? i.Value.Inputs[1].Shape[-2].Size : 0;
-        var (rows, keys) = ((long)(op.Rows == 0 ? qkv[1].Size : op.Rows), qkv[1].Size + prefix);
-        return (matrices * rows * keys) + rows + keys + (prefix == 0 ? 0 : 2L * keys * (qkv.Last / 3 / op.Heads));
+        var (rows, keys) = ((long)(op.Rows == 0 ? qkv[1].Size : op.Rows), op.Keys([.. i.Value.Inputs.Select(input => input.Shape)]));
+        return (matrices * rows * keys) + rows + keys + (op.Prefixes.Count == 0 ? 0 : 2L * keys * (qkv.Last / 3 / op.Heads));
     }
 
     /// <summary>Logits of an image: of every head, all keys.</summary>
@@ -383,7 +382,7 @@ public sealed class StaticPlan
             case LayerNormScaleGradientOp gradient:
                 return this.saved[(value.Inputs[0], gradient.Epsilon)];
             case AttentionOp attention when this.UsersOf(value).Any(user => user.Op is AttentionGradientOp):
-                var keys = value.Inputs[0].Shape[1].Size + (attention.Prefixes.Count > 0 ? value.Inputs[1].Shape[-2].Size : 0);
+                var keys = attention.Keys([.. value.Inputs.Select(input => input.Shape)]);
                 var each = this.recomputation.KeepsProbabilities(keys, value.Shape.Last / attention.Heads) ? 1L + keys : 1;
                 var count = value.Shape.Elements / value.Shape.Last * attention.Heads * each;
                 var softmax = new StaticPlace(null, new StaticBuffer(this.phases[value.Id], count), 0, count);
