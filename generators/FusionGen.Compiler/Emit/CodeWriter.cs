@@ -8,29 +8,36 @@ internal sealed class CodeWriter
 {
     private const int PieceLength = 1 << 13;
     private readonly List<ArraySegment<char>> pieces = [];
+    private readonly char[] digits = new char[20];
     private char[] text = new char[PieceLength];
     private int length;
     private int depth;
     private bool isLineEmpty = true;
 
-    /// <summary>An empty line.</summary>
-    public void Line() => this.Put('\n');
+    /// <summary>An empty line, or the end of one.</summary>
+    public void Line() => this.End();
 
     /// <summary>A line, or lines: each is indented, blank ones are not padded.</summary>
     public void Line(string line)
     {
-        this.Append(line);
+        this.Lines(line, 0, line.Length);
         this.End();
     }
 
     /// <inheritdoc cref="Line(string)"/>
     public void Line([InterpolatedStringHandlerArgument("")] ref Interpolated line) => this.End();
 
-    /// <summary>Part of a line.</summary>
-    public void Append(string part) => this.Append(part, 0, part.Length);
+    /// <summary>Part of a line: no end of one is in it.</summary>
+    public void Append(string part)
+    {
+        if (part.Length == 0)
+            return;
+        this.Indent();
+        this.Copy(part, 0, part.Length);
+    }
 
-    /// <summary>Part of a line, of a text.</summary>
-    public void Append(string text, int start, int end)
+    /// <summary>Part of a text of lines.</summary>
+    public void Lines(string text, int start, int end)
     {
         while (start < end)
         {
@@ -48,17 +55,44 @@ internal sealed class CodeWriter
         }
     }
 
+    /// <summary>A character of a line.</summary>
+    public void Append(char part)
+    {
+        this.Indent();
+        this.Put(part);
+    }
+
+    /// <summary>A shape, as part of a line.</summary>
+    public void Append(Shape shape)
+    {
+        this.Append('(');
+        for (var axis = 0; axis < shape.Rank; axis++)
+        {
+            if (axis > 0)
+                this.Append(", ");
+            if (!shape[axis].Batch || shape[axis].Size != 1)
+                this.Append(shape[axis].Size);
+            if (shape[axis].Batch)
+                this.Put('B');
+        }
+        this.Append(')');
+    }
+
     /// <summary>A whole number, as part of a line.</summary>
     public void Append(long number)
     {
-        this.Indent();
         if (number < 0)
-            this.Put('-');
-        var place = 1L;
-        for (var rest = number / 10; rest != 0; rest /= 10)
-            place *= 10;
-        for (; place > 0; place /= 10)
-            this.Put((char)('0' + Math.Abs(number / place % 10)));
+            this.Append('-');
+        var start = this.digits.Length;
+        do
+        {
+            this.digits[--start] = (char)('0' + Math.Abs(number % 10));
+            number /= 10;
+        }
+        while (number != 0);
+        this.Indent();
+        for (; start < this.digits.Length; start++)
+            this.Put(this.digits[start]);
     }
 
     /// <summary>A header and a brace that closes with the result's disposal.</summary>
@@ -102,7 +136,7 @@ internal sealed class CodeWriter
         this.depth == 0 ? new Code([.. this.pieces, new ArraySegment<char>(this.text, 0, this.length)]) : throw new InvalidOperationException("unbalanced blocks");
 
     /// <inheritdoc/>
-    public override string ToString() => this.ToCode().ToString();
+    public override string ToString() => this.pieces.Count == 0 ? new string(this.text, 0, this.length) : this.ToCode().ToString();
 
     /// <summary>Text as XML content.</summary>
     public static string Escape(string text) => text.Replace("&", "&amp;").Replace("<", "&lt;").Replace(">", "&gt;").Replace("\r", "").Replace("\n", " ");
@@ -173,14 +207,14 @@ internal sealed class CodeWriter
 
         public Interpolated(int literals, int holes, CodeWriter writer) => this.writer = writer;
 
-        public void AppendLiteral(string text) => this.writer.Append(text);
+        public void AppendLiteral(string text) => this.writer.Lines(text, 0, text.Length);
 
-        public void AppendFormatted(string? text) => this.writer.Append(text ?? "");
+        public void AppendFormatted(string? text) => this.writer.Lines(text ?? "", 0, text?.Length ?? 0);
 
         public void AppendFormatted(long number) => this.writer.Append(number);
 
         public void AppendFormatted(Enum name) => this.writer.Append(name.ToString());
 
-        public void AppendFormatted(Shape shape) => this.writer.Append(shape.ToString());
+        public void AppendFormatted(Shape shape) => this.writer.Append(shape);
     }
 }

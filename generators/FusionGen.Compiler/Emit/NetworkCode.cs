@@ -7,7 +7,6 @@ internal sealed class NetworkCode
 {
     private const string MixtureParameter = ", Mixture mixture";
     private readonly bool isSupernet;
-    private readonly Dictionary<string, int> indices = new(StringComparer.Ordinal);
     private readonly List<Part> parts;
     private readonly Network network;
 
@@ -15,8 +14,6 @@ internal sealed class NetworkCode
     {
         this.network = network;
         this.isSupernet = isSupernet;
-        foreach (var parameter in network.Parameters)
-            this.indices.Add(parameter.Name, this.indices.Count);
         this.parts = this.Parts();
     }
 
@@ -88,26 +85,29 @@ internal sealed class NetworkCode
     {
         var parts = this.network.Values.Where(value => !value.IsLeaf).GroupBy(value => value.Scope)
             .OrderBy(scope => scope.Key != GraphBuilder.SharedScope).Select(scope => new Part(scope.Key, [.. scope], this.network.Sections.Find(scope.Key))).ToList();
-        var last = new Dictionary<Value, Part>();
+        // By the values' ids: the last part that reads one of another.
+        var last = new Part?[this.network.Logits.Id + 1];
         foreach (var part in parts)
         {
-            var seen = new HashSet<Value>();
-            foreach (var input in part.Values.SelectMany(value => value.Inputs))
+            foreach (var value in part.Values)
             {
-                if (!(input.Op is InputOp || (!input.IsLeaf && input.Scope != part.Scope)) || !seen.Add(input))
-                    continue;
-                part.Inputs.Add(input);
-                last[input] = part;
+                foreach (var input in value.InputArray)
+                {
+                    if (!(input.Op is InputOp || (!input.IsLeaf && input.Scope != part.Scope)) || last[input.Id] == part)
+                        continue;
+                    part.Inputs.Add(input);
+                    last[input.Id] = part;
+                }
             }
         }
         var bySection = new Dictionary<Section, Part>();
         foreach (var part in parts)
         {
-            part.Outputs.AddRange(part.Values.Where(value => last.ContainsKey(value) || value == this.network.Logits));
-            part.LastInputs.AddRange(part.Inputs.Where(input => input.Op is not InputOp && last[input] == part));
+            part.Outputs.AddRange(part.Values.Where(value => last[value.Id] is not null || value == this.network.Logits));
+            part.LastInputs.AddRange(part.Inputs.Where(input => input.Op is not InputOp && last[input.Id] == part));
             if (part.Section is not { } section)
                 continue;
-            part.Own = [.. section.Parameters.Select(parameter => this.indices[parameter.Name])];
+            part.Own = [.. section.Parameters.Select(this.network.Parameters.IndexOf)];
             bySection.Add(section, part);
             // One method serves all that are the same, if their parameters lie in the table in the same way.
             if (bySection[section.Same] is var first && first.Own.Select(index => index - first.Start).SequenceEqual(part.Own.Select(index => index - part.Start)))
@@ -124,18 +124,19 @@ internal sealed class NetworkCode
         var parameters = this.network.Parameters;
         var scopes = new HashSet<string>(this.network.Sections.All.Select(section => section.Scope).Where(scope => char.IsDigit(scope[scope.Length - 1])), StringComparer.Ordinal);
         // A layer's own, or one alone.
-        var groups = Enumerable.Range(0, parameters.Count).GroupBy(i => ScopeOf(parameters[i].Name, scopes) ?? parameters[i].Name).ToList();
-        var (types, told) = (new Dictionary<string, string>(StringComparer.Ordinal), new HashSet<string>(StringComparer.Ordinal));
+        var scope = "";
+        var groups = Enumerable.Range(0, parameters.Count).GroupBy(i => scope = ScopeOf(parameters[i].Name, scopes, scope)).Select(group => (group.Key, Own: group.ToArray())).ToList();
+        var (types, told) = (new List<(string Scope, int[] Own, string Name)>(), new HashSet<string>(StringComparer.Ordinal));
         foreach (var (group, member) in groups.Zip(Names.Members(groups.Select(group => group.Key)), (group, member) => (group, member)))
         {
-            var first = group.First();
+            var first = group.Own[0];
             if (scopes.Contains(group.Key))
             {
-                var layout = string.Join(";", group.Select(i => $"{i - first} {parameters[i].Name.Substring(group.Key.Length)} {parameters[i].Shape} {parameters[i].Role}"));
-                if (!types.TryGetValue(layout, out var type))
+                var type = types.Find(type => this.AreAlike(type.Scope, type.Own, group.Key, group.Own)).Name;
+                if (type is null)
                 {
-                    types.Add(layout, type = member + "Parameters");
-                    this.WriteGroup(code, type, group.Key, [.. group]);
+                    types.Add((group.Key, group.Own, type = member + "Parameters"));
+                    this.WriteGroup(code, type, group.Key, group.Own);
                 }
                 code.Line($"public {type} {member} => new(this.Table, {first});");
                 continue;
@@ -147,8 +148,25 @@ internal sealed class NetworkCode
         }
     }
 
+    /// <summary>Whether two layers' parameters are the same but for the layer's name, and lie in the table in the same way.</summary>
+    private bool AreAlike(string scope, int[] own, string otherScope, int[] others)
+    {
+        var table = this.network.Parameters;
+        for (var i = 0; i < own.Length && own.Length == others.Length; i++)
+        {
+            var (a, b) = (table[own[i]], table[others[i]]);
+            var length = a.Name.Length - scope.Length;
+            if (own[i] - own[0] != others[i] - others[0] || a.Role != b.Role || a.Shape != b.Shape || length != b.Name.Length - otherScope.Length
+                || string.CompareOrdinal(a.Name, scope.Length, b.Name, otherScope.Length, length) != 0)
+            {
+                return false;
+            }
+        }
+        return own.Length == others.Length;
+    }
+
     /// <summary>The type of a layer's own parameters, and of those of every layer whose parameters lie in the table in the same way.</summary>
-    private void WriteGroup(CodeWriter code, string type, string scope, List<int> own)
+    private void WriteGroup(CodeWriter code, string type, string scope, int[] own)
     {
         var members = Names.Members(own.Select(index => this.network.Parameters[index].Name.Substring(scope.Length + 1)));
         code.Doc($"Parameters of {scope} and of those like it.");
@@ -162,15 +180,17 @@ internal sealed class NetworkCode
         }
     }
 
-    /// <summary>The layer that a parameter is named after; null for none.</summary>
-    private static string? ScopeOf(string name, HashSet<string> scopes)
+    /// <summary>The layer that a parameter is named after, which mostly is the last one's; its own name for none.</summary>
+    private static string ScopeOf(string name, HashSet<string> scopes, string last)
     {
+        if (name.Length > last.Length && name[last.Length] == '.' && name.StartsWith(last, StringComparison.Ordinal) && scopes.Contains(last))
+            return last;
         for (var end = name.IndexOf('.'); end > 0; end = name.IndexOf('.', end + 1))
         {
-            if (scopes.Contains(name.Substring(0, end)))
-                return name.Substring(0, end);
+            if (name.Substring(0, end) is var scope && scopes.Contains(scope))
+                return scope;
         }
-        return null;
+        return name;
     }
 
     private static void WriteDoc(CodeWriter code, string name, ParameterOp parameter) =>
@@ -260,7 +280,7 @@ internal sealed class NetworkCode
                 if (names.ContainsKey(parameter))
                     continue;
                 names[parameter] = Names.Unique(NameOf(parameter, part), taken);
-                var index = this.indices[((ParameterOp)parameter.Op).Name];
+                var index = this.network.Parameters.IndexOf((ParameterOp)parameter.Op);
                 var place = !part.HasAt || !part.Own.Contains(index) ? Text.Invariant(index) : index == part.Start ? "at" : $"at + {Text.Invariant(index - part.Start)}";
                 code.Line($"var {names[parameter]} = w[{place}];");
             }

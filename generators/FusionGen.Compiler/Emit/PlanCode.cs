@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Reflection;
 using FusionGen.Compiler.Graph;
 using FusionGen.Compiler.Spec;
@@ -7,6 +8,9 @@ namespace FusionGen.Compiler.Emit;
 /// <summary>The plan: what is known before anything runs, as constants and settings.</summary>
 internal static class PlanCode
 {
+    // Reflection forgets how to read a property with the last reference to it.
+    private static readonly ConcurrentDictionary<Type, PropertyInfo[]> Written = new();
+
     /// <summary>Writes the plan class.</summary>
     public static void Write(CodeWriter code, SpecDocument spec, string hash, Networks networks)
     {
@@ -78,8 +82,10 @@ internal static class PlanCode
         code.Line("};");
     }
 
-    private static IEnumerable<string> Assignments(object settings) => settings.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
-        .Where(property => property.CanWrite && property.PropertyType != typeof(GridSpec) && property.PropertyType != typeof(EquatableArray<double>)).OrderBy(property => property.MetadataToken).Select(property => $"{property.Name} = {Literal(property.GetValue(settings)!)}");
+    private static IEnumerable<string> Assignments(object settings) => Written.GetOrAdd(settings.GetType(), WrittenOf).Select(property => $"{property.Name} = {Literal(property.GetValue(settings)!)}");
+
+    private static PropertyInfo[] WrittenOf(Type settings) => [.. settings.GetProperties(BindingFlags.Public | BindingFlags.Instance)
+        .Where(property => property.CanWrite && property.PropertyType != typeof(GridSpec) && property.PropertyType != typeof(EquatableArray<double>)).OrderBy(property => property.MetadataToken)];
 
     private static string Literal(object value) => value switch
     {

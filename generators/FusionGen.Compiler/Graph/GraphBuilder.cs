@@ -10,13 +10,13 @@ public sealed class Value
         this.InputArray = inputs;
         this.Scope = scope;
         this.IsTracked = op is MixtureOp or ParameterOp { Role: not (ParameterRole.Frozen or ParameterRole.Fixed) };
-        var shapes = new Shape[inputs.Length];
+        this.InputShapes = inputs.Length == 0 ? [] : new Shape[inputs.Length];
         for (var i = 0; i < inputs.Length; i++)
         {
-            shapes[i] = inputs[i].Shape;
+            this.InputShapes[i] = inputs[i].Shape;
             this.IsTracked |= inputs[i].IsTracked;
         }
-        this.Shape = op.Infer(shapes);
+        this.Shape = op.Infer(this.InputShapes);
     }
 
     /// <summary>Position in the order of creation, which is topological.</summary>
@@ -30,6 +30,9 @@ public sealed class Value
 
     /// <summary>The same, for those who go through all of a graph.</summary>
     internal Value[] InputArray { get; }
+
+    /// <summary>Their shapes.</summary>
+    internal Shape[] InputShapes { get; }
 
     /// <summary>The part of the network it belongs to: <c>embed</c>, <c>blocks.3</c>, <c>head</c>; <c>shared</c> for what several layers use.</summary>
     public string Scope { get; }
@@ -47,7 +50,10 @@ public sealed class Value
     public bool IsLeaf => this.Op is ParameterOp or InputOp or MixtureOp;
 
     /// <summary>Multiply-adds, in all or of one image.</summary>
-    public long Macs => this.Op.Macs(Array.ConvertAll(this.InputArray, input => input.Shape), this.Shape);
+    public long Macs => this.Op.Macs(this.InputShapes, this.Shape);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => this.Id;
 
     /// <summary>Names the value for emitted code.</summary>
     public Value Named(string hint)
@@ -64,7 +70,9 @@ public sealed class Value
 /// </summary>
 public sealed class GraphBuilder
 {
-    private readonly Dictionary<Key, Value> known = [];
+    // By a hash of operation, scope and inputs: where in the list the last one is, plus 1; before it the next. Smaller than a dictionary, whose table would be a large object.
+    private readonly List<(Value Value, int Hash, int Before)> known = [];
+    private int[] last = new int[256];
     private readonly Dictionary<string, Value> parameters = new(StringComparer.Ordinal);
     private readonly List<Value> values = [];
     private string scope = "";
@@ -263,9 +271,18 @@ public sealed class GraphBuilder
     /// <summary>Adds an operation; equal ones on equal inputs of a scope are one value.</summary>
     internal Value Add(Op op, params Value[] inputs)
     {
-        var key = new Key(op, this.scope, this.scopeHash, inputs);
-        if (!this.known.TryGetValue(key, out var value))
-            this.known.Add(key, value = this.Append(op, inputs));
+        var hash = (op.GetHashCode() * 31) + this.scopeHash;
+        foreach (var input in inputs)
+            hash = (hash * 31) + input.Id;
+        for (var i = this.last[hash & (this.last.Length - 1)] - 1; i >= 0; i = this.known[i].Before - 1)
+        {
+            if (this.known[i].Hash == hash && this.IsSame(this.known[i].Value, op, inputs))
+                return this.known[i].Value;
+        }
+        var value = this.Append(op, inputs);
+        if (this.known.Count == this.last.Length)
+            this.Spread();
+        this.Note(value, hash);
         return value;
     }
 
@@ -277,36 +294,32 @@ public sealed class GraphBuilder
         return value;
     }
 
-    /// <summary>What makes two values one.</summary>
-    private readonly struct Key : IEquatable<Key>
+    private bool IsSame(Value value, Op op, Value[] inputs)
     {
-        private readonly Op op;
-        private readonly string scope;
-        private readonly Value[] inputs;
-        private readonly int hash;
-
-        public Key(Op op, string scope, int scopeHash, Value[] inputs)
+        var others = value.InputArray;
+        if (inputs.Length != others.Length || (!ReferenceEquals(this.scope, value.Scope) && this.scope != value.Scope))
+            return false;
+        for (var i = 0; i < inputs.Length; i++)
         {
-            (this.op, this.scope, this.inputs) = (op, scope, inputs);
-            this.hash = (op.GetHashCode() * 31) + scopeHash;
-            foreach (var input in inputs)
-                this.hash = (this.hash * 31) + input.Id;
-        }
-
-        public bool Equals(Key other)
-        {
-            if (this.hash != other.hash || this.inputs.Length != other.inputs.Length || (!ReferenceEquals(this.scope, other.scope) && this.scope != other.scope))
+            if (inputs[i] != others[i])
                 return false;
-            for (var i = 0; i < this.inputs.Length; i++)
-            {
-                if (this.inputs[i] != other.inputs[i])
-                    return false;
-            }
-            return this.op.Equals(other.op);
         }
+        return op.Equals(value.Op);
+    }
 
-        public override bool Equals(object? obj) => obj is Key other && this.Equals(other);
+    private void Note(Value value, int hash)
+    {
+        ref var place = ref this.last[hash & (this.last.Length - 1)];
+        this.known.Add((value, hash, place));
+        place = this.known.Count;
+    }
 
-        public override int GetHashCode() => this.hash;
+    private void Spread()
+    {
+        var all = this.known.ToArray();
+        this.known.Clear();
+        this.last = new int[2 * this.last.Length];
+        foreach (var (value, hash, _) in all)
+            this.Note(value, hash);
     }
 }

@@ -8,7 +8,7 @@ public sealed class Network
 {
     private long? macs;
 
-    private Network(GraphBuilder graph, Value features, Value logits, Func<IReadOnlyList<Value>, IReadOnlyList<ParameterOp>> parameters, Sections? sections, bool isShort)
+    private Network(GraphBuilder graph, Value features, Value logits, Func<IReadOnlyList<Value>, ParameterTable> parameters, Sections? sections, bool isShort)
     {
         this.Features = features;
         this.Logits = logits;
@@ -26,7 +26,7 @@ public sealed class Network
     public IReadOnlyList<Value> Values { get; }
 
     /// <summary>The parameters among them, and α of each layer with a choice, which the mixture reads.</summary>
-    public IReadOnlyList<ParameterOp> Parameters { get; }
+    public ParameterTable Parameters { get; }
 
     /// <summary>Its parts, all of them.</summary>
     public Sections Sections { get; }
@@ -89,7 +89,7 @@ public sealed class Network
                 graph.Parameter("head.weight", ParameterRole.Head, weight, spec.Classes, width),
                 graph.Parameter("head.bias", ParameterRole.Head, bias, spec.Classes)).Named("logits");
         });
-        return new Network(graph, features, logits, values => [.. values.Select(value => value.Op).OfType<ParameterOp>(), .. Architecture(layers)], null, isShort: false);
+        return new Network(graph, features, logits, values => new ParameterTable([.. values.Select(value => value.Op).OfType<ParameterOp>(), .. Architecture(layers)]), null, isShort: false);
     }
 
     /// <summary>The same network computed by another graph: its table of parameters stays, though the graph may read fewer.</summary>
@@ -99,5 +99,5 @@ public sealed class Network
         .Select((layer, i) => new ParameterOp($"architecture.{Text.Invariant(i)}", ParameterRole.Architecture, Init.Zero, Shape.Of(layer.Candidates.Count)))
         .Where((_, i) => layers[i].Candidates.Count > 1);
 
-    private static long Kept(Value value) => value.Shape.Elements + (value.Op is AttentionOp attention ? attention.Macs([.. value.Inputs.Select(i => i.Shape)], value.Shape) / (2 * value.Shape.Last / attention.Heads) : 0);
+    private static long Kept(Value value) => value.Shape.Elements + (value.Op is AttentionOp attention ? attention.Macs(value.InputShapes, value.Shape) / (2 * value.Shape.Last / attention.Heads) : 0);
 }

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+
 namespace FusionGen.Compiler.Graph;
 
 /// <summary>
@@ -16,10 +19,27 @@ public abstract record Op
     /// <summary>Multiply-adds, in all or of one image.</summary>
     public virtual long Macs(IReadOnlyList<Shape> inputs, Shape output) => 0;
 
-    private protected static void Require(bool holds, string message)
+    private protected static void Require(bool holds, [InterpolatedStringHandlerArgument(nameof(holds))] ref Complaint message)
     {
         if (!holds)
-            throw new ShapeException(message);
+            throw new ShapeException(message.ToString());
+    }
+
+    /// <summary>What does not hold, put into words only where it does not.</summary>
+    [InterpolatedStringHandler]
+    private protected readonly ref struct Complaint
+    {
+        private readonly StringBuilder? text;
+
+        public Complaint(int literals, int holes, bool holds, out bool isWanted) => (this.text, isWanted) = (holds ? null : new StringBuilder(), !holds);
+
+        public void AppendLiteral(string part) => this.text!.Append(part);
+
+        public void AppendFormatted(object part) => this.text!.Append(part);
+
+        public void AppendFormatted(int part) => this.text!.Append(Text.Invariant(part));
+
+        public override string ToString() => this.text!.ToString();
     }
 }
 
@@ -125,8 +145,9 @@ public sealed record MatMulOp(bool TransposeA, bool TransposeB) : Op
         var (m, ka) = this.TransposeA ? (a[-1], a[-2]) : (a[-2], a[-1]);
         var (kb, n) = this.TransposeB ? (b[-1], b[-2]) : (b[-2], b[-1]);
         Require(ka == kb, $"matmul: {a} and {b}");
-        var outer = Shape.Broadcast(new Shape(a.Dims.Take(a.Rank - 2).ToEquatableArray()), new Shape(b.Dims.Take(b.Rank - 2).ToEquatableArray()));
-        return new Shape(outer.Dims.Concat([m, n]).ToEquatableArray());
+        var (outerA, outerB) = (a.Take(a.Rank - 2), b.Take(b.Rank - 2));
+        var outer = outerB.Rank == 0 ? outerA : outerA.Rank == 0 ? outerB : Shape.Broadcast(outerA, outerB);
+        return outer.Take(outer.Rank, m, n);
     }
 
     /// <inheritdoc/>

@@ -101,7 +101,7 @@ public sealed class Sections
             {
                 this.commonParameters.Add(parameter.Name);
             }
-            foreach (var input in value.Inputs)
+            foreach (var input in value.InputArray)
                 this.IsChain &= this.Reads(owner, input);
         }
         if (this.IsChain)

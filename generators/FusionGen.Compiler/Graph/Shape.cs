@@ -12,8 +12,6 @@ public readonly record struct Dim(int Size, bool Batch = false)
 /// <summary>Dimensions of a value; the batch, where there is one, is part of the first.</summary>
 public sealed record Shape(EquatableArray<Dim> Dims)
 {
-    private string? text;
-
     /// <summary>Number of dimensions.</summary>
     public int Rank => this.Dims.Count;
 
@@ -55,11 +53,21 @@ public sealed record Shape(EquatableArray<Dim> Dims)
         return new Shape(new EquatableArray<Dim>(dims));
     }
 
+    /// <summary>The first dimensions, and more after them.</summary>
+    public Shape Take(int count, params Dim[] more)
+    {
+        var dims = new Dim[count + more.Length];
+        for (var i = 0; i < count; i++)
+            dims[i] = this.Dims[i];
+        more.CopyTo(dims, count);
+        return new Shape(new EquatableArray<Dim>(dims));
+    }
+
     /// <summary>The shape without one dimension.</summary>
     public Shape Without(int axis) => new(this.Dims.Where((_, i) => i != (axis < 0 ? axis + this.Rank : axis)).ToEquatableArray());
 
     /// <inheritdoc/>
-    public override string ToString() => this.text ??= $"({string.Join(", ", this.Dims.Select(dim => dim.ToString()))})";
+    public override string ToString() => $"({string.Join(", ", this.Dims.Select(dim => dim.ToString()))})";
 
     /// <inheritdoc/>
     public bool Equals(Shape? other) => ReferenceEquals(this, other) || (other is not null && this.Elements == other.Elements && this.Dims == other.Dims);

@@ -22,7 +22,7 @@ public sealed class Rewriter
         foreach (var value in network.Values)
         {
             this.IsSoft |= value.Op is MixtureOp;
-            foreach (var input in value.Inputs)
+            foreach (var input in value.InputArray)
                 uses[input.Id]++;
         }
         foreach (var value in network.Values)

@@ -109,6 +109,7 @@ public sealed class StaticPlan
 {
     private const int MostSlices = 8;
     private const int LargestSlice = 16;
+    private static readonly Dictionary<int, StaticPlace> NoParts = [];
     // By the values' ids.
     private readonly StaticPlace?[] places;
     private readonly Phase[] phases;
@@ -133,7 +134,7 @@ public sealed class StaticPlan
         foreach (var value in this.Values)
         {
             this.phases[value.Id] = this.PhaseOf(value);
-            foreach (var input in value.Inputs)
+            foreach (var input in value.InputArray)
             {
                 var list = this.UsersOf(input);
                 if (list.Count == 0 || list[list.Count - 1] != value)
@@ -142,6 +143,7 @@ public sealed class StaticPlan
         }
         foreach (var value in this.Values)
             this.Schedule(value);
+        this.ScratchElements = this.instructions.Max(Scratch);
         this.Layout = new StaticLayout(this, results);
     }
 
@@ -173,13 +175,7 @@ public sealed class StaticPlan
     public long SampleElements => this.Layout.SampleElements;
 
     /// <summary>Numbers that a call needs for itself: attention's probabilities of one image and head, and their gradient, a number a row and one a key, and all keys and values where a prefix joins them.</summary>
-    public long ScratchElements => this.instructions.Select(i => i.Value.Op switch
-    {
-        AttentionOp op => AttentionScratch(i, op, 1),
-        AttentionGradientOp op => AttentionScratch(i, op.Attention, 2),
-        RowAttentionGradientOp op => Keys(i.Value, op.Attention),
-        _ => 0,
-    }).DefaultIfEmpty().Max();
+    public long ScratchElements { get; }
 
     /// <summary>Images of a slice of a batch: what a worker takes through the program at once. Fixed by the batch alone, and so is the order of every sum.</summary>
     public static int SliceOf(int batch) => Math.Max(1, Math.Min((batch + MostSlices - 1) / MostSlices, LargestSlice));
@@ -205,17 +201,25 @@ public sealed class StaticPlan
         new(differentiation.Network, differentiation.Values, [.. differentiation.Gradients.Values, differentiation.Network.Logits], differentiation);
 
     /// <summary>Where a value is.</summary>
-    public StaticPlace this[Value value] => this.places[value.Id]!;
+    public StaticPlace this[Value value] => this.PlaceOf(value);
+
+    private static long Scratch(StaticInstruction i) => i.Value.Op switch
+    {
+        AttentionOp op => AttentionScratch(i, op, 1),
+        AttentionGradientOp op => AttentionScratch(i, op.Attention, 2),
+        RowAttentionGradientOp op => Keys(i.Value, op.Attention),
+        _ => 0,
+    };
 
     private static long AttentionScratch(StaticInstruction i, AttentionOp op, int matrices)
     {
         var qkv = i.Value.Inputs[0].Shape;
-        var (rows, keys) = ((long)(op.Rows == 0 ? qkv[1].Size : op.Rows), op.Keys([.. i.Value.Inputs.Select(input => input.Shape)]));
+        var (rows, keys) = ((long)(op.Rows == 0 ? qkv[1].Size : op.Rows), op.Keys(i.Value.InputShapes));
         return (matrices * rows * keys) + rows + keys + (op.Prefixes.Count == 0 ? 0 : 2L * keys * (qkv.Last / 3 / op.Heads));
     }
 
     /// <summary>Logits of an image: of every head, all keys.</summary>
-    private static long Keys(Value value, RowAttentionOp op) => value.Inputs[1].Shape[1].Size * op.Keys([.. value.Inputs.Select(input => input.Shape)]);
+    private static long Keys(Value value, RowAttentionOp op) => value.Inputs[1].Shape[1].Size * op.Keys(value.InputShapes);
 
     /// <summary>Section by section, and back: what is common first, gradients of what is common last.</summary>
     private static IReadOnlyList<Value> InOrder(Sections sections, IReadOnlyList<Value> values)
@@ -232,6 +236,8 @@ public sealed class StaticPlan
         return [.. parts.SelectMany(part => part ?? [])];
     }
 
+    private StaticPlace PlaceOf(Value value) => this.places[value.Id]!;
+
     private List<Value> UsersOf(Value value) => this.users[value.Id] ??= [];
 
     private Phase PhaseOf(Value value)
@@ -239,7 +245,7 @@ public sealed class StaticPlan
         if (value.Shape.IsPerSample)
             return Phase.Sample;
         var phase = Phase.Shared;
-        foreach (var input in value.Inputs)
+        foreach (var input in value.InputArray)
         {
             switch (this.phases[input.Id])
             {
@@ -268,23 +274,24 @@ public sealed class StaticPlan
             return;
         }
         // A sum takes the place of a product that it alone reads, when that product is added to what is already there.
-        if (value.Op is AddOp && value.Inputs.FirstOrDefault(input => this.SumOf(input) == value) is { } product)
+        if (value.Op is AddOp && this.ProductOf(value) is { } product)
         {
             this.Place(value, this[product]);
             return;
         }
-        var inputs = value.Inputs.Select(input => this[input]).ToArray();
+        var inputs = Array.ConvertAll(value.InputArray, this.PlaceOf);
         var phase = this.phases[value.Id];
         // Attention whose tokens nothing tuned lies before hands on the gradients of its prefix alone (METHOD §6.1, S7).
-        var isWanted = this.isResult[value.Id] || this.UsersOf(value).Any(user => user.Op is not PartOp);
+        var isWanted = this.isResult[value.Id] || this.UsersOf(value).Exists(user => user.Op is not PartOp);
         var (result, residual) = isWanted ? this.Target(value) : (new StaticPlace(null, null, 0, 0), null);
         // The backward pass of attention needs the output only where it skips the tokens' logits.
         if (value.Op is AttentionGradientOp && isWanted)
             inputs[inputs.Length - 2] = new StaticPlace(null, null, 0, 0);
         this.Place(value, result);
-        var parts = new Dictionary<int, StaticPlace>();
+        var parts = NoParts;
         if (value.Op is AttentionGradientOp or RowAttentionGradientOp)
         {
+            parts = [];
             foreach (var part in this.UsersOf(value).Where(user => user.Op is PartOp))
             {
                 var place = this.Fresh(part);
@@ -327,6 +334,17 @@ public sealed class StaticPlan
         return other.Id < value.Id && (other.Shape == value.Shape || (value.Op is MixOp && other.Shape == value.Shape.Without(0))) ? sum : null;
     }
 
+    /// <summary>The summand that is computed right into a sum; null for none.</summary>
+    private Value? ProductOf(Value sum)
+    {
+        foreach (var input in sum.InputArray)
+        {
+            if (this.SumOf(input) == sum)
+                return input;
+        }
+        return null;
+    }
+
     /// <summary>Where a result goes, and what it is added to there.</summary>
     private (StaticPlace Result, StaticPlace? Residual) Target(Value value)
     {
@@ -339,7 +357,7 @@ public sealed class StaticPlan
         // Element by element, so the result may take the place of an input that nobody reads any more.
         if (this.phases[value.Id] == Phase.Sample && value.Op is UnaryOp or UnaryGradientOp or ScaleOp or AddOp or MulOp or MulAddOp)
         {
-            foreach (var input in value.Inputs)
+            foreach (var input in value.InputArray)
             {
                 if (input.Shape.Elements == value.Shape.Elements && input.Shape.IsPerSample && this.IsFreeAfter(input, value))
                     return (this[input], null);
@@ -353,7 +371,17 @@ public sealed class StaticPlan
     {
         if (this[value] is not { Buffer: { Phase: Phase.Sample } buffer } || this.phases[user.Id] != Phase.Sample)
             return false;
-        return buffer.Values.TrueForAll(alias => !this.isResult[alias.Id] && this.UsersOf(alias).All(reader => reader == user || this.places[reader.Id] is not null));
+        foreach (var alias in buffer.Values)
+        {
+            if (this.isResult[alias.Id])
+                return false;
+            foreach (var reader in this.UsersOf(alias))
+            {
+                if (reader != user && this.places[reader.Id] is null)
+                    return false;
+            }
+        }
+        return true;
     }
 
     private void Place(Value value, StaticPlace place)
@@ -381,8 +409,8 @@ public sealed class StaticPlan
                 return this.saved[(value.Inputs[0], gradient.Epsilon)];
             case LayerNormScaleGradientOp gradient:
                 return this.saved[(value.Inputs[0], gradient.Epsilon)];
-            case AttentionOp attention when this.UsersOf(value).Any(user => user.Op is AttentionGradientOp):
-                var keys = attention.Keys([.. value.Inputs.Select(input => input.Shape)]);
+            case AttentionOp attention when this.UsersOf(value).Exists(user => user.Op is AttentionGradientOp):
+                var keys = attention.Keys(value.InputShapes);
                 var each = this.recomputation.KeepsProbabilities(keys, value.Shape.Last / attention.Heads) ? 1L + keys : 1;
                 var count = value.Shape.Elements / value.Shape.Last * attention.Heads * each;
                 var softmax = new StaticPlace(null, new StaticBuffer(this.phases[value.Id], count), 0, count);

@@ -44,7 +44,7 @@ public class ParameterRunTests
     private static ParameterOp Parameter(string name, int size = 4) => new(name, ParameterRole.Tuned, Init.Zero, Shape.Of(size));
 
     /// <summary>As the generated code has it: the first time's parameters with each time's number.</summary>
-    private static IEnumerable<ParameterOp> Written(IReadOnlyList<ParameterOp> table, ParameterRun run)
+    private static IEnumerable<ParameterOp> Written(ParameterTable table, ParameterRun run)
     {
         for (var time = 0; time < run.Times; time++)
         {

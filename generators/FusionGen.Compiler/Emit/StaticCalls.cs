@@ -1,0 +1,483 @@
+using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
+
+namespace FusionGen.Compiler.Emit;
+
+/// <summary>The calls of a static program: one for each operation.</summary>
+internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
+{
+    private readonly CodeWriter code = new();
+    private StaticSlots slots = new();
+
+    /// <summary>The calls of some instructions, with a slot for every block, parameter and mixture.</summary>
+    public (string Text, StaticSlots Slots) Write(IReadOnlyList<StaticInstruction> instructions)
+    {
+        this.code.Clear();
+        this.slots = new StaticSlots();
+        for (var (start, end) = (0, 0); start < instructions.Count; start = end)
+        {
+            var needs = plan.Idle.Needs(instructions[start].Value);
+            while (end < instructions.Count && plan.Idle.Needs(instructions[end].Value) is var others && (others == needs || others.SequenceEqual(needs)))
+                end++;
+            this.WriteAlike(instructions, start, end, needs);
+        }
+        return (this.code.ToString(), this.slots);
+    }
+
+    /// <summary>Which memory a place is in.</summary>
+    public static string Arena(StaticPlace place) => place.Buffer!.Block.Phase switch { Phase.Sample => "Sample", Phase.Partial => "Partial", _ => "Shared" };
+
+    /// <summary>Instructions that need the same candidates, and what stands in for the results that are read nevertheless.</summary>
+    private void WriteAlike(IReadOnlyList<StaticInstruction> instructions, int start, int end, Candidate[] needs)
+    {
+        for (var need = 0; need < needs.Length; need++)
+        {
+            this.code.Append(need == 0 ? "if (f.Has(" : " && f.Has(");
+            this.slots.Write(this.code, needs[need].Mixture);
+            this.code.Append(", ");
+            this.code.Append(needs[need].Index);
+            this.code.Append(")");
+        }
+        using (needs.Length == 0 ? default(CodeWriter.Closer?) : this.code.Block(")"))
+        {
+            for (var i = start; i < end; i++)
+            {
+                if (plan.Layout.Summands(instructions[i]) is { } summands)
+                    this.WriteSum(instructions[i], summands);
+                else
+                    this.WriteCall(instructions[i]);
+            }
+        }
+        CodeWriter.Closer? otherwise = null;
+        for (var i = start; i < end; i++)
+        {
+            var instruction = instructions[i];
+            if (!plan.Idle.IsReadThoughZero(instruction.Value) || instruction.Residual == instruction.Result)
+                continue;
+            otherwise ??= this.code.Block("else");
+            this.Call("Keep", null, instruction.Residual, instruction.Result);
+        }
+        otherwise?.Dispose();
+    }
+
+    /// <summary>A sum over sections: the first two, then one after the other.</summary>
+    private void WriteSum(StaticInstruction i, IReadOnlyList<(StaticPlace Place, Section? Section)> summands)
+    {
+        var (first, shape) = (summands[0], i.Value.Shape);
+        if (summands.Count < 4 || summands.Any(summand => summand.Place.Buffer is not { } buffer || buffer.Block.Phase != first.Place.Buffer?.Block.Phase))
+        {
+            Argument sum = new(first.Place, first.Section);
+            foreach (var (place, section) in summands.Skip(1))
+            {
+                this.Call("Add", ("", shape), sum, new Argument(place, section), i.Result);
+                sum = i.Result;
+            }
+            return;
+        }
+        this.Call("Keep", null, new Argument(first.Place, first.Section), i.Result);
+        this.code.Line($"foreach (var i in (ReadOnlySpan<int>)[{string.Join(", ", summands.Skip(1).Select(summand => Text.Invariant(plan.Layout.Offset(summand.Place, summand.Section))))}])");
+        this.code.Append("    ");
+        this.Call("Add", ("", shape), i.Result, $"f.{Arena(first.Place)}(i, {Text.Invariant(i.Result.Elements)})", i.Result);
+    }
+
+    /// <summary>One call, or few.</summary>
+    private void WriteCall(StaticInstruction i)
+    {
+        var (value, x, r) = (i.Value, i.Inputs, i.Result);
+        var (shape, shapes) = (value.Shape, value.InputShapes);
+        var (residual, saved) = (i.Residual, i.Saved);
+        void Call(string method, params Argument[] arguments) => this.Call(method, (value.Hint, shape), arguments);
+        void Copy(StaticPlace source, int[] from, int start, StaticPlace target, int[] to, int place, Shape moved, bool add = false) =>
+            this.Copy((value.Hint, shape), source, from, start, target, to, place, moved, add);
+        StaticPlace? Part(int input) => i.Parts.TryGetValue(input, out var part) ? part : null;
+        switch (value.Op)
+        {
+            case LinearOp op:
+                Call("Linear", x[0], x[1], op.Bias ? x[2] : null, residual, r, Count(shape, shape.Elements / shape.Last), shapes[0].Last, shape.Last);
+                break;
+            case MatMulOp op:
+                Argument m = shape.Rank == 2 && shape.IsPerSample ? Count(shape, shape[0].Size) : shape[-2].Size;
+                Argument outer = shape.Rank == 2 ? 1 : Count(shape, shape.Elements / shape[-2].Size / shape.Last);
+                Call(
+                    "MatMul", x[0], op.TransposeA, IsRepeated(shapes[0], shape), x[1], op.TransposeB, IsRepeated(shapes[1], shape),
+                    residual, r, outer, m, shape.Last, shapes[0][op.TransposeA ? -2 : -1].Size);
+                break;
+            case MatMulSumOp op:
+                Call(
+                    "MatMulSum", x[0], op.TransposeA, x[1], op.TransposeB, r,
+                    Count(shapes[0], shapes[0][0].Size), shape[0].Size, shape[1].Size, shapes[0][op.TransposeA ? 1 : 2].Size);
+                break;
+            case AddOp when IsSuffix(shapes[0], shape) && IsSuffix(shapes[1], shape):
+                Call("Add", x[0], x[1], r);
+                break;
+            case AddOp:
+                // Dimensions in the middle are stretched: one copy, and one that adds.
+                Copy(x[0], Stretched(shapes[0], shape), 0, r, Strides(shape), 0, shape);
+                Copy(x[1], Stretched(shapes[1], shape), 0, r, Strides(shape), 0, shape, add: true);
+                break;
+            case MulOp:
+                RequireSuffixes(shapes, shape);
+                Call("Mul", x[0], x[1], r);
+                break;
+            case MulAddOp:
+                RequireSuffixes(shapes, shape);
+                Call("MulAdd", x[0], x[1], x[2], r);
+                break;
+            case MixOp op:
+                Call("Mix", x[0], op.Transposed, x[1], residual, r, isSupernet ? "f.IsDiscrete" : "true", Count(shape, shape[0].Size), shape[1].Size, shape.Last);
+                break;
+            case MixGradientOp:
+                Call("MixGradient", x[0], x[1], x[2], r, isSupernet ? "f.IsDiscrete" : "true", Count(shapes[1], shapes[1][0].Size), shape.Last, shapes[1].Last);
+                break;
+            case SumToOp when IsSuffix(shape, shapes[0]):
+                Call("SumTo", x[0], r);
+                break;
+            case SumToOp:
+                this.Call("Keep", null, "default", r);
+                Copy(x[0], Strides(shapes[0]), 0, r, Stretched(shape, shapes[0]), 0, shapes[0], add: true);
+                break;
+            case MulSumToOp:
+                RequireSuffixes([shape, .. shapes], Shape.Broadcast(shapes[0], shapes[1]));
+                Call("MulSumTo", x[0], x[1], r);
+                break;
+            case ScaleOp op:
+                Call("Scale", x[0], Number(op.Factor), Number(op.Offset), r);
+                break;
+            case UnaryOp op:
+                Call("Apply", $"Activation.{op.Kind}", x[0], r);
+                break;
+            case UnaryGradientOp op:
+                Call("ApplyGradient", $"Activation.{op.Kind}", x[0], x[1], r);
+                break;
+            case LayerNormOp op:
+                Call("LayerNorm", x[0], op.Affine ? x[1] : null, op.Affine ? x[2] : null, r, saved, shape.Last, Number(op.Epsilon));
+                break;
+            case LayerNormGradientOp op:
+                Call("LayerNormGradient", x[0], x[1], op.Affine ? x[2] : null, saved, residual, r, shape.Last);
+                break;
+            case LayerNormScaleGradientOp:
+                Call("LayerNormScaleGradient", x[0], x[1], saved, r, shape.Last);
+                break;
+            case SoftmaxOp op:
+                Call("Softmax", x[0], r, shape[op.Axis].Size, Inner(shape, op.Axis), op.Top > 0 && op.WhenDiscrete && isSupernet ? $"f.IsDiscrete ? {Text.Invariant(op.Top)} : 0" : op.Top);
+                break;
+            case SoftmaxGradientOp op:
+                Call("SoftmaxGradient", x[0], x[1], r, shape[op.Axis].Size, Inner(shape, op.Axis));
+                break;
+            case AttentionOp op:
+                var (prefix, weight, bias) = AttentionInputs(op, x);
+                Call("Attention", x[0], prefix, weight, bias, r, saved, "f.Scratch", Count(shape, shape[0].Size), shapes[0][1].Size, shape.Last, op.Heads, shape[1].Size, Rows(op.Prefixes.Count > 0, shapes, 1));
+                break;
+            case AttentionGradientOp op:
+                var (rows, logWeight, summand) = AttentionInputs(op.Attention, x);
+                var (dRows, dLogWeight, dSummand) = AttentionInputs(op.Attention, [.. x.Select((_, input) => Part(input))]);
+                Call(
+                    "AttentionGradient", x[0], rows, logWeight, summand, x[x.Count - 2], x[x.Count - 1], saved, r, dRows, dLogWeight, dSummand, "f.Scratch",
+                    Count(shape, shape[0].Size), shape[1].Size, shape.Last / 3, op.Attention.Heads, shapes[shapes.Length - 1][1].Size, Rows(op.Attention.Prefixes.Count > 0, shapes, 1));
+                break;
+            case HeadProductOp op:
+                Call("HeadProduct", x[0], x[1], r, op.Transposed, Count(shape, shape[0].Size), op.Heads, shapes[1][0].Size / op.Heads, shapes[1].Last);
+                break;
+            case RowAttentionOp op:
+                Call("RowAttention", x[0], x[1], op.Prefix ? x[2] : null, op.Weighed ? x[3] : null, r, saved, Count(shape, shape[0].Size), shapes[0][1].Size, shape.Last, shape[1].Size, Rows(op.Prefix, shapes, 2));
+                break;
+            case RowAttentionGradientOp op:
+                Call(
+                    "RowAttentionGradient", x[0], x[1], op.Attention.Prefix ? x[2] : null, x[x.Count - 1], saved, r, Part(1), Part(2), Part(3), "f.Scratch",
+                    Count(shape, shape[0].Size), shape[1].Size, shape.Last, shapes[1][1].Size, Rows(op.Attention.Prefix, shapes, 2));
+                break;
+            case BlockDiagonalOp:
+                Call("BlockDiagonal", x[0], r, shapes[0][0].Size, shapes[0][1].Size, shapes[0][2].Size);
+                break;
+            case DiagonalBlocksOp:
+                Call("DiagonalBlocks", x[0], r, shape[0].Size, shape[1].Size, shape[2].Size);
+                break;
+            case ConcatOp op:
+                var at = 0;
+                for (var input = 0; input < x.Count; input++)
+                {
+                    Copy(x[input], Strides(shapes[input]), 0, r, Strides(shape), at * Strides(shape)[Axis(op.Axis, shape)], shapes[input]);
+                    at += shapes[input][op.Axis].Size;
+                }
+                break;
+            case ReadoutsOp:
+                for (var stream = 0; stream < x.Count; stream++)
+                    Copy(x[stream], Strides(shapes[stream]), 0, r, Strides(shape.Without(1)).Select((stride, axis) => axis == 0 ? stride * x.Count : stride).ToArray(), stream * shape.Last, shapes[stream]);
+                break;
+            case SliceOp op:
+                Copy(x[0], Strides(shapes[0]), op.Start * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(shape), 0, shape);
+                break;
+            case SelectOp op:
+                var kept = shapes[0].With(op.Axis, 1);
+                Copy(x[0], Strides(shapes[0]), op.Index * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(kept), 0, kept);
+                break;
+            case EmbedOp op:
+                if (i.Residual is null || i.Residual != i.Result)
+                    this.Call("Keep", null, residual, r);
+                Copy(x[0], Strides(shapes[0]), 0, r, Strides(shape), op.Start * Strides(shape)[Axis(op.Axis, shape)], shapes[0], add: i.Residual is not null);
+                break;
+            case PermuteOp op:
+                Copy(x[0], [.. op.Order.Select(axis => Strides(shapes[0])[axis])], 0, r, Strides(shape), 0, shape);
+                break;
+            case ExpandOp or BroadcastToOp:
+                Copy(x[0], Stretched(shapes[0], shape), 0, r, Strides(shape), 0, shape);
+                break;
+            case DropoutMaskOp op:
+                Call("DropoutMask", "f", $"{Text.Invariant(op.Number)}u", Number(op.Rate), op.Shape.IsPerSample, r);
+                break;
+            case RollOp op:
+                Call("Roll", x[0], r, op.Shift, shape[1].Size, shape[2].Size, shape[3].Size);
+                break;
+            case PadOp:
+                this.Call("Keep", null, "default", r);
+                Copy(x[0], Strides(shapes[0]), 0, r, Strides(shape), 0, shapes[0]);
+                break;
+            case PatchEmbedOp op:
+                Call("PatchRows", x[0], saved, op.Patch, shapes[0][1].Size, shapes[0][2].Size);
+                Call("Linear", saved, x[1], x[2], "default", r, Count(shape, shape[1].Size), shapes[0][1].Size * op.Patch * op.Patch, shape.Last);
+                break;
+            case PatchRowsOp op:
+                Call("PatchRows", x[0], r, op.Patch, shapes[0][1].Size, shapes[0][2].Size);
+                break;
+            case MeanOp op:
+                Call("Mean", x[0], r, shapes[0][op.Axis].Size, Inner(shapes[0], op.Axis), op.Start);
+                break;
+            case RelativeBiasOp op:
+                Call("RelativeBias", x[0], r, op.Window);
+                break;
+            case RelativeBiasGradientOp op:
+                Call("RelativeBiasGradient", x[0], r, op.Window);
+                break;
+            case NeighbourBiasOp op:
+                Call("NeighbourBias", r, op.Side, op.Heads, op.Padded);
+                break;
+            case WindowMaskOp op:
+                Call("WindowMask", r, op.Rows, op.Columns, op.Window, op.Shift);
+                break;
+            default:
+                throw new InvalidOperationException($"no static code for {value.Op}");
+        }
+    }
+
+    /// <summary>Moves elements along strides; a stride of 0 repeats.</summary>
+    private void Copy((string Hint, Shape Shape) note, StaticPlace source, int[] from, int start, StaticPlace target, int[] to, int place, Shape shape, bool add)
+    {
+        // Neighbouring dimensions that both sides walk in one go are one.
+        var dims = shape.Dims.Select((dim, axis) => (Size: (long)dim.Size, dim.Batch, From: from[axis], To: to[axis])).ToList();
+        for (var axis = dims.Count - 2; axis >= 0; axis--)
+        {
+            var (outer, inner) = (dims[axis], dims[axis + 1]);
+            if (inner.Size == 1 && !inner.Batch)
+            {
+                dims.RemoveAt(axis + 1);
+            }
+            else if (outer.From == inner.From * inner.Size && outer.To == inner.To * inner.Size)
+            {
+                dims[axis] = (outer.Size * inner.Size, outer.Batch, inner.From, inner.To);
+                dims.RemoveAt(axis + 1);
+            }
+        }
+        void List(Func<(long Size, bool Batch, int From, int To), Argument> of)
+        {
+            for (var i = 0; i < dims.Count; i++)
+            {
+                this.code.Append(i == 0 ? "[" : ", ");
+                this.Write(of(dims[i]));
+            }
+            this.code.Append(dims.Count == 0 ? "[], " : "], ");
+        }
+        this.code.Append("f.Ops.Copy(");
+        this.Write(source);
+        this.code.Append(", ");
+        this.code.Append(start);
+        this.code.Append(", ");
+        List(dim => dim.From);
+        this.Write(target);
+        this.code.Append(", ");
+        this.code.Append(place);
+        this.code.Append(", ");
+        List(dim => dim.To);
+        List(dim => dim.Batch ? Argument.Times(dim.Size) : dim.Size);
+        this.code.Append(add ? "true" : "false");
+        this.Close(note);
+    }
+
+    private static (StaticPlace? Prefix, StaticPlace? LogWeight, StaticPlace? Bias) AttentionInputs(AttentionOp op, IReadOnlyList<StaticPlace?> x)
+    {
+        var weighed = op.Prefixes.Count > 0 && op.Prefixes[0];
+        return (
+            op.Prefixes.Count > 0 ? x[1] : null,
+            weighed ? x[2] : null,
+            op.Bias ? x[1 + op.Prefixes.Count + (weighed ? 1 : 0)] : null);
+    }
+
+    /// <summary>Rows of the prefix that an attention may have.</summary>
+    private static int Rows(bool hasPrefix, Shape[] shapes, int input) => hasPrefix ? shapes[input][-2].Size : 0;
+
+    /// <summary>A call, and a note of what it is for and of which shape.</summary>
+    private void Call(string method, (string Hint, Shape Shape)? note, params Argument[] arguments)
+    {
+        this.code.Append("f.Ops.");
+        this.code.Append(method);
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            this.code.Append(i == 0 ? "(" : ", ");
+            this.Write(arguments[i]);
+        }
+        this.Close(note);
+    }
+
+    private void Close((string Hint, Shape Shape)? note)
+    {
+        this.code.Append(note is null ? ");" : ");  // ");
+        if (note is var (hint, shape))
+        {
+            this.code.Append(hint);
+            this.code.Append(hint.Length == 0 ? "" : " ");
+            this.code.Append(shape);
+        }
+        this.code.Line();
+    }
+
+    private void Write(Argument argument)
+    {
+        if (argument.Place is { } place)
+        {
+            this.Write(place, argument.Section);
+        }
+        else if (argument.Text is { } text)
+        {
+            this.code.Append(text);
+        }
+        else
+        {
+            if (!argument.IsPerImage || argument.Number != 1)
+                this.code.Append(argument.Number);
+            this.code.Append(!argument.IsPerImage ? "" : argument.Number == 1 ? "f.B" : " * f.B");
+        }
+    }
+
+    private void Write(StaticPlace place, Section? section)
+    {
+        var isSlice = true;
+        switch (place.Leaf?.Op)
+        {
+            case null when place.Buffer is { } buffer:
+                this.code.Append("f.");
+                this.code.Append(Arena(place));
+                this.code.Append("(");
+                this.slots.Write(this.code, buffer.Block, section, buffer.Offset + place.Start);
+                this.code.Append(", ");
+                this.code.Append(place.Elements);
+                this.code.Append(")");
+                return;
+            case null:
+                this.code.Append("default");
+                return;
+            case InputOp input:
+                this.code.Append(input.Name == "seed" ? "f.Seed" : "f.Images");
+                return;
+            case ParameterOp parameter:
+                this.code.Append("f.Parameter(");
+                this.slots.Write(this.code, parameter);
+                isSlice = place.Start != 0 || place.Elements != parameter.Shape.Elements;
+                break;
+            case MixtureOp mixture:
+                this.code.Append(mixture.Log ? "f.LogWeights(" : "f.Weights(");
+                this.slots.Write(this.code, mixture);
+                break;
+            case { } other:
+                throw new InvalidOperationException($"{other} is no leaf");
+        }
+        this.code.Append(")");
+        if (!isSlice)
+            return;
+        this.code.Append(".Slice(");
+        this.code.Append(place.Start);
+        this.code.Append(", ");
+        this.code.Append(place.Elements);
+        this.code.Append(")");
+    }
+
+    private static int Axis(int axis, Shape shape) => axis < 0 ? axis + shape.Rank : axis;
+
+    private static int Inner(Shape shape, int axis)
+    {
+        var product = 1;
+        for (var i = Axis(axis, shape) + 1; i < shape.Rank; i++)
+            product *= shape[i].Size;
+        return product;
+    }
+
+    private static int[] Strides(Shape shape)
+    {
+        var strides = new int[shape.Rank];
+        for (var axis = 0; axis < strides.Length; axis++)
+            strides[axis] = Inner(shape, axis);
+        return strides;
+    }
+
+    /// <summary>Strides of a shape as broadcast to another: 0 where it is stretched.</summary>
+    private static int[] Stretched(Shape shape, Shape target)
+    {
+        var own = Strides(shape);
+        var missing = target.Rank - shape.Rank;
+        return [.. target.Dims.Select((dim, axis) => axis < missing || shape[axis - missing] == new Dim(1) && dim != new Dim(1) ? 0 : own[axis - missing])];
+    }
+
+    /// <summary>Whether broadcasting repeats the elements of a shape as a whole.</summary>
+    private static bool IsSuffix(Shape shape, Shape target)
+    {
+        var first = 0;
+        while (first < shape.Rank && shape[first] == new Dim(1))
+            first++;
+        var missing = target.Rank - shape.Rank;
+        for (var i = first; i < shape.Rank; i++)
+        {
+            if (i + missing < 0 || shape[i] != target[i + missing])
+                return false;
+        }
+        return true;
+    }
+
+    private static void RequireSuffixes(IEnumerable<Shape> shapes, Shape target)
+    {
+        if (shapes.FirstOrDefault(shape => !IsSuffix(shape, target)) is { } other)
+            throw new InvalidOperationException($"no static code for {other} with {target}");
+    }
+
+    /// <summary>Whether one matrix serves all.</summary>
+    private static bool IsRepeated(Shape operand, Shape product) => product.Rank > 2 && operand.Rank == 2;
+
+    private static Argument Count(Shape shape, long count) => shape.IsPerSample ? Argument.Times(count) : count;
+
+    private static string Number(double number) => number.ToString("R", System.Globalization.CultureInfo.InvariantCulture) + "f";
+
+    /// <summary>An argument of a call: text, a number, a number for each image, or a place.</summary>
+    private readonly struct Argument
+    {
+        public Argument(StaticPlace? place, Section? section = null) => (this.Place, this.Section, this.Text) = (place, section, place is null ? "default" : null);
+
+        public StaticPlace? Place { get; }
+
+        /// <summary>The section whose place it is; null for the one that is planned.</summary>
+        public Section? Section { get; }
+
+        public string? Text { get; private init; }
+
+        public long Number { get; private init; }
+
+        public bool IsPerImage { get; private init; }
+
+        /// <summary>As many for each image.</summary>
+        public static Argument Times(long number) => new() { Number = number, IsPerImage = true };
+
+        public static implicit operator Argument(string text) => new() { Text = text };
+
+        public static implicit operator Argument(bool value) => value ? "true" : "false";
+
+        public static implicit operator Argument(long number) => new() { Number = number };
+
+        public static implicit operator Argument(StaticPlace? place) => new(place);
+    }
+}
