@@ -55,7 +55,7 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
             if (!plan.Idle.IsReadThoughZero(instruction.Value) || instruction.Residual == instruction.Result)
                 continue;
             otherwise ??= this.code.Block("else");
-            this.Call("Keep", null, instruction.Residual, instruction.Result);
+            this.Call(null, "Keep", instruction.Residual, instruction.Result);
         }
         otherwise?.Dispose();
     }
@@ -63,21 +63,21 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
     /// <summary>A sum over sections: the first two, then one after the other.</summary>
     private void WriteSum(StaticInstruction i, IReadOnlyList<(StaticPlace Place, Section? Section)> summands)
     {
-        var (first, shape) = (summands[0], i.Value.Shape);
+        var first = summands[0];
         if (summands.Count < 4 || summands.Any(summand => summand.Place.Buffer is not { } buffer || buffer.Block.Phase != first.Place.Buffer?.Block.Phase))
         {
             Argument sum = new(first.Place, first.Section);
             foreach (var (place, section) in summands.Skip(1))
             {
-                this.Call("Add", ("", shape), sum, new Argument(place, section), i.Result);
+                this.Call(i.Value, "Add", sum, new Argument(place, section), i.Result);
                 sum = i.Result;
             }
             return;
         }
-        this.Call("Keep", null, new Argument(first.Place, first.Section), i.Result);
+        this.Call(null, "Keep", new Argument(first.Place, first.Section), i.Result);
         this.code.Line($"foreach (var i in (ReadOnlySpan<int>)[{string.Join(", ", summands.Skip(1).Select(summand => Text.Invariant(plan.Layout.Offset(summand.Place, summand.Section))))}])");
         this.code.Append("    ");
-        this.Call("Add", ("", shape), i.Result, $"f.{Arena(first.Place)}(i, {Text.Invariant(i.Result.Elements)})", i.Result);
+        this.Call(i.Value, "Add", i.Result, $"f.{Arena(first.Place)}(i, {Text.Invariant(i.Result.Elements)})", i.Result);
     }
 
     /// <summary>One call, or few.</summary>
@@ -86,173 +86,169 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
         var (value, x, r) = (i.Value, i.Inputs, i.Result);
         var (shape, shapes) = (value.Shape, value.InputShapes);
         var (residual, saved) = (i.Residual, i.Saved);
-        void Call(string method, params Argument[] arguments) => this.Call(method, (value.Hint, shape), arguments);
-        void Copy(StaticPlace source, int[] from, int start, StaticPlace target, int[] to, int place, Shape moved, bool add = false) =>
-            this.Copy((value.Hint, shape), source, from, start, target, to, place, moved, add);
-        StaticPlace? Part(int input) => i.Parts.TryGetValue(input, out var part) ? part : null;
         switch (value.Op)
         {
             case LinearOp op:
-                Call("Linear", x[0], x[1], op.Bias ? x[2] : null, residual, r, Count(shape, shape.Elements / shape.Last), shapes[0].Last, shape.Last);
+                this.Call(value, "Linear", x[0], x[1], op.Bias ? x[2] : null, residual, r, Count(shape, shape.Elements / shape.Last), shapes[0].Last, shape.Last);
                 break;
             case MatMulOp op:
                 Argument m = shape.Rank == 2 && shape.IsPerSample ? Count(shape, shape[0].Size) : shape[-2].Size;
                 Argument outer = shape.Rank == 2 ? 1 : Count(shape, shape.Elements / shape[-2].Size / shape.Last);
-                Call(
-                    "MatMul", x[0], op.TransposeA, IsRepeated(shapes[0], shape), x[1], op.TransposeB, IsRepeated(shapes[1], shape),
+                this.Call(
+                    value, "MatMul", x[0], op.TransposeA, IsRepeated(shapes[0], shape), x[1], op.TransposeB, IsRepeated(shapes[1], shape),
                     residual, r, outer, m, shape.Last, shapes[0][op.TransposeA ? -2 : -1].Size);
                 break;
             case MatMulSumOp op:
-                Call(
-                    "MatMulSum", x[0], op.TransposeA, x[1], op.TransposeB, r,
+                this.Call(
+                    value, "MatMulSum", x[0], op.TransposeA, x[1], op.TransposeB, r,
                     Count(shapes[0], shapes[0][0].Size), shape[0].Size, shape[1].Size, shapes[0][op.TransposeA ? 1 : 2].Size);
                 break;
             case AddOp when IsSuffix(shapes[0], shape) && IsSuffix(shapes[1], shape):
-                Call("Add", x[0], x[1], r);
+                this.Call(value, "Add", x[0], x[1], r);
                 break;
             case AddOp:
                 // Dimensions in the middle are stretched: one copy, and one that adds.
-                Copy(x[0], Stretched(shapes[0], shape), 0, r, Strides(shape), 0, shape);
-                Copy(x[1], Stretched(shapes[1], shape), 0, r, Strides(shape), 0, shape, add: true);
+                this.Copy(value, x[0], Stretched(shapes[0], shape), 0, r, Strides(shape), 0, shape);
+                this.Copy(value, x[1], Stretched(shapes[1], shape), 0, r, Strides(shape), 0, shape, add: true);
                 break;
             case MulOp:
                 RequireSuffixes(shapes, shape);
-                Call("Mul", x[0], x[1], r);
+                this.Call(value, "Mul", x[0], x[1], r);
                 break;
             case MulAddOp:
                 RequireSuffixes(shapes, shape);
-                Call("MulAdd", x[0], x[1], x[2], r);
+                this.Call(value, "MulAdd", x[0], x[1], x[2], r);
                 break;
             case MixOp op:
-                Call("Mix", x[0], op.Transposed, x[1], residual, r, isSupernet ? "f.IsDiscrete" : "true", Count(shape, shape[0].Size), shape[1].Size, shape.Last);
+                this.Call(value, "Mix", x[0], op.Transposed, x[1], residual, r, isSupernet ? "f.IsDiscrete" : "true", Count(shape, shape[0].Size), shape[1].Size, shape.Last);
                 break;
             case MixGradientOp:
-                Call("MixGradient", x[0], x[1], x[2], r, isSupernet ? "f.IsDiscrete" : "true", Count(shapes[1], shapes[1][0].Size), shape.Last, shapes[1].Last);
+                this.Call(value, "MixGradient", x[0], x[1], x[2], r, isSupernet ? "f.IsDiscrete" : "true", Count(shapes[1], shapes[1][0].Size), shape.Last, shapes[1].Last);
                 break;
             case SumToOp when IsSuffix(shape, shapes[0]):
-                Call("SumTo", x[0], r);
+                this.Call(value, "SumTo", x[0], r);
                 break;
             case SumToOp:
-                this.Call("Keep", null, "default", r);
-                Copy(x[0], Strides(shapes[0]), 0, r, Stretched(shape, shapes[0]), 0, shapes[0], add: true);
+                this.Call(null, "Keep", "default", r);
+                this.Copy(value, x[0], Strides(shapes[0]), 0, r, Stretched(shape, shapes[0]), 0, shapes[0], add: true);
                 break;
             case MulSumToOp:
                 RequireSuffixes([shape, .. shapes], Shape.Broadcast(shapes[0], shapes[1]));
-                Call("MulSumTo", x[0], x[1], r);
+                this.Call(value, "MulSumTo", x[0], x[1], r);
                 break;
             case ScaleOp op:
-                Call("Scale", x[0], Number(op.Factor), Number(op.Offset), r);
+                this.Call(value, "Scale", x[0], Number(op.Factor), Number(op.Offset), r);
                 break;
             case UnaryOp op:
-                Call("Apply", $"Activation.{op.Kind}", x[0], r);
+                this.Call(value, "Apply", $"Activation.{op.Kind}", x[0], r);
                 break;
             case UnaryGradientOp op:
-                Call("ApplyGradient", $"Activation.{op.Kind}", x[0], x[1], r);
+                this.Call(value, "ApplyGradient", $"Activation.{op.Kind}", x[0], x[1], r);
                 break;
             case LayerNormOp op:
-                Call("LayerNorm", x[0], op.Affine ? x[1] : null, op.Affine ? x[2] : null, r, saved, shape.Last, Number(op.Epsilon));
+                this.Call(value, "LayerNorm", x[0], op.Affine ? x[1] : null, op.Affine ? x[2] : null, r, saved, shape.Last, Number(op.Epsilon));
                 break;
             case LayerNormGradientOp op:
-                Call("LayerNormGradient", x[0], x[1], op.Affine ? x[2] : null, saved, residual, r, shape.Last);
+                this.Call(value, "LayerNormGradient", x[0], x[1], op.Affine ? x[2] : null, saved, residual, r, shape.Last);
                 break;
             case LayerNormScaleGradientOp:
-                Call("LayerNormScaleGradient", x[0], x[1], saved, r, shape.Last);
+                this.Call(value, "LayerNormScaleGradient", x[0], x[1], saved, r, shape.Last);
                 break;
             case SoftmaxOp op:
-                Call("Softmax", x[0], r, shape[op.Axis].Size, Inner(shape, op.Axis), op.Top > 0 && op.WhenDiscrete && isSupernet ? $"f.IsDiscrete ? {Text.Invariant(op.Top)} : 0" : op.Top);
+                this.Call(value, "Softmax", x[0], r, shape[op.Axis].Size, Inner(shape, op.Axis), op.Top > 0 && op.WhenDiscrete && isSupernet ? $"f.IsDiscrete ? {Text.Invariant(op.Top)} : 0" : op.Top);
                 break;
             case SoftmaxGradientOp op:
-                Call("SoftmaxGradient", x[0], x[1], r, shape[op.Axis].Size, Inner(shape, op.Axis));
+                this.Call(value, "SoftmaxGradient", x[0], x[1], r, shape[op.Axis].Size, Inner(shape, op.Axis));
                 break;
             case AttentionOp op:
                 var (prefix, weight, bias) = AttentionInputs(op, x);
-                Call("Attention", x[0], prefix, weight, bias, r, saved, "f.Scratch", Count(shape, shape[0].Size), shapes[0][1].Size, shape.Last, op.Heads, shape[1].Size, Rows(op.Prefixes.Count > 0, shapes, 1));
+                this.Call(value, "Attention", x[0], prefix, weight, bias, r, saved, "f.Scratch", Count(shape, shape[0].Size), shapes[0][1].Size, shape.Last, op.Heads, shape[1].Size, Rows(op.Prefixes.Count > 0, shapes, 1));
                 break;
             case AttentionGradientOp op:
                 var (rows, logWeight, summand) = AttentionInputs(op.Attention, x);
-                var (dRows, dLogWeight, dSummand) = AttentionInputs(op.Attention, [.. x.Select((_, input) => Part(input))]);
-                Call(
-                    "AttentionGradient", x[0], rows, logWeight, summand, x[x.Count - 2], x[x.Count - 1], saved, r, dRows, dLogWeight, dSummand, "f.Scratch",
+                var (dRows, dLogWeight, dSummand) = AttentionInputs(op.Attention, [.. x.Select((_, input) => Part(i, input))]);
+                this.Call(
+                    value, "AttentionGradient", x[0], rows, logWeight, summand, x[x.Count - 2], x[x.Count - 1], saved, r, dRows, dLogWeight, dSummand, "f.Scratch",
                     Count(shape, shape[0].Size), shape[1].Size, shape.Last / 3, op.Attention.Heads, shapes[shapes.Length - 1][1].Size, Rows(op.Attention.Prefixes.Count > 0, shapes, 1));
                 break;
             case HeadProductOp op:
-                Call("HeadProduct", x[0], x[1], r, op.Transposed, Count(shape, shape[0].Size), op.Heads, shapes[1][0].Size / op.Heads, shapes[1].Last);
+                this.Call(value, "HeadProduct", x[0], x[1], r, op.Transposed, Count(shape, shape[0].Size), op.Heads, shapes[1][0].Size / op.Heads, shapes[1].Last);
                 break;
             case RowAttentionOp op:
-                Call("RowAttention", x[0], x[1], op.Prefix ? x[2] : null, op.Weighed ? x[3] : null, r, saved, Count(shape, shape[0].Size), shapes[0][1].Size, shape.Last, shape[1].Size, Rows(op.Prefix, shapes, 2));
+                this.Call(value, "RowAttention", x[0], x[1], op.Prefix ? x[2] : null, op.Weighed ? x[3] : null, r, saved, Count(shape, shape[0].Size), shapes[0][1].Size, shape.Last, shape[1].Size, Rows(op.Prefix, shapes, 2));
                 break;
             case RowAttentionGradientOp op:
-                Call(
-                    "RowAttentionGradient", x[0], x[1], op.Attention.Prefix ? x[2] : null, x[x.Count - 1], saved, r, Part(1), Part(2), Part(3), "f.Scratch",
+                this.Call(
+                    value, "RowAttentionGradient", x[0], x[1], op.Attention.Prefix ? x[2] : null, x[x.Count - 1], saved, r, Part(i, 1), Part(i, 2), Part(i, 3), "f.Scratch",
                     Count(shape, shape[0].Size), shape[1].Size, shape.Last, shapes[1][1].Size, Rows(op.Attention.Prefix, shapes, 2));
                 break;
             case BlockDiagonalOp:
-                Call("BlockDiagonal", x[0], r, shapes[0][0].Size, shapes[0][1].Size, shapes[0][2].Size);
+                this.Call(value, "BlockDiagonal", x[0], r, shapes[0][0].Size, shapes[0][1].Size, shapes[0][2].Size);
                 break;
             case DiagonalBlocksOp:
-                Call("DiagonalBlocks", x[0], r, shape[0].Size, shape[1].Size, shape[2].Size);
+                this.Call(value, "DiagonalBlocks", x[0], r, shape[0].Size, shape[1].Size, shape[2].Size);
                 break;
             case ConcatOp op:
                 var at = 0;
                 for (var input = 0; input < x.Count; input++)
                 {
-                    Copy(x[input], Strides(shapes[input]), 0, r, Strides(shape), at * Strides(shape)[Axis(op.Axis, shape)], shapes[input]);
+                    this.Copy(value, x[input], Strides(shapes[input]), 0, r, Strides(shape), at * Strides(shape)[Axis(op.Axis, shape)], shapes[input]);
                     at += shapes[input][op.Axis].Size;
                 }
                 break;
             case ReadoutsOp:
                 for (var stream = 0; stream < x.Count; stream++)
-                    Copy(x[stream], Strides(shapes[stream]), 0, r, Strides(shape.Without(1)).Select((stride, axis) => axis == 0 ? stride * x.Count : stride).ToArray(), stream * shape.Last, shapes[stream]);
+                    this.Copy(value, x[stream], Strides(shapes[stream]), 0, r, Strides(shape.Without(1)).Select((stride, axis) => axis == 0 ? stride * x.Count : stride).ToArray(), stream * shape.Last, shapes[stream]);
                 break;
             case SliceOp op:
-                Copy(x[0], Strides(shapes[0]), op.Start * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(shape), 0, shape);
+                this.Copy(value, x[0], Strides(shapes[0]), op.Start * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(shape), 0, shape);
                 break;
             case SelectOp op:
                 var kept = shapes[0].With(op.Axis, 1);
-                Copy(x[0], Strides(shapes[0]), op.Index * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(kept), 0, kept);
+                this.Copy(value, x[0], Strides(shapes[0]), op.Index * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(kept), 0, kept);
                 break;
             case EmbedOp op:
                 if (i.Residual is null || i.Residual != i.Result)
-                    this.Call("Keep", null, residual, r);
-                Copy(x[0], Strides(shapes[0]), 0, r, Strides(shape), op.Start * Strides(shape)[Axis(op.Axis, shape)], shapes[0], add: i.Residual is not null);
+                    this.Call(null, "Keep", residual, r);
+                this.Copy(value, x[0], Strides(shapes[0]), 0, r, Strides(shape), op.Start * Strides(shape)[Axis(op.Axis, shape)], shapes[0], add: i.Residual is not null);
                 break;
             case PermuteOp op:
-                Copy(x[0], [.. op.Order.Select(axis => Strides(shapes[0])[axis])], 0, r, Strides(shape), 0, shape);
+                this.Copy(value, x[0], [.. op.Order.Select(axis => Strides(shapes[0])[axis])], 0, r, Strides(shape), 0, shape);
                 break;
             case ExpandOp or BroadcastToOp:
-                Copy(x[0], Stretched(shapes[0], shape), 0, r, Strides(shape), 0, shape);
+                this.Copy(value, x[0], Stretched(shapes[0], shape), 0, r, Strides(shape), 0, shape);
                 break;
             case DropoutMaskOp op:
-                Call("DropoutMask", "f", $"{Text.Invariant(op.Number)}u", Number(op.Rate), op.Shape.IsPerSample, r);
+                this.Call(value, "DropoutMask", "f", $"{Text.Invariant(op.Number)}u", Number(op.Rate), op.Shape.IsPerSample, r);
                 break;
             case RollOp op:
-                Call("Roll", x[0], r, op.Shift, shape[1].Size, shape[2].Size, shape[3].Size);
+                this.Call(value, "Roll", x[0], r, op.Shift, shape[1].Size, shape[2].Size, shape[3].Size);
                 break;
             case PadOp:
-                this.Call("Keep", null, "default", r);
-                Copy(x[0], Strides(shapes[0]), 0, r, Strides(shape), 0, shapes[0]);
+                this.Call(null, "Keep", "default", r);
+                this.Copy(value, x[0], Strides(shapes[0]), 0, r, Strides(shape), 0, shapes[0]);
                 break;
             case PatchEmbedOp op:
-                Call("PatchRows", x[0], saved, op.Patch, shapes[0][1].Size, shapes[0][2].Size);
-                Call("Linear", saved, x[1], x[2], "default", r, Count(shape, shape[1].Size), shapes[0][1].Size * op.Patch * op.Patch, shape.Last);
+                this.Call(value, "PatchRows", x[0], saved, op.Patch, shapes[0][1].Size, shapes[0][2].Size);
+                this.Call(value, "Linear", saved, x[1], x[2], "default", r, Count(shape, shape[1].Size), shapes[0][1].Size * op.Patch * op.Patch, shape.Last);
                 break;
             case PatchRowsOp op:
-                Call("PatchRows", x[0], r, op.Patch, shapes[0][1].Size, shapes[0][2].Size);
+                this.Call(value, "PatchRows", x[0], r, op.Patch, shapes[0][1].Size, shapes[0][2].Size);
                 break;
             case MeanOp op:
-                Call("Mean", x[0], r, shapes[0][op.Axis].Size, Inner(shapes[0], op.Axis), op.Start);
+                this.Call(value, "Mean", x[0], r, shapes[0][op.Axis].Size, Inner(shapes[0], op.Axis), op.Start);
                 break;
             case RelativeBiasOp op:
-                Call("RelativeBias", x[0], r, op.Window);
+                this.Call(value, "RelativeBias", x[0], r, op.Window);
                 break;
             case RelativeBiasGradientOp op:
-                Call("RelativeBiasGradient", x[0], r, op.Window);
+                this.Call(value, "RelativeBiasGradient", x[0], r, op.Window);
                 break;
             case NeighbourBiasOp op:
-                Call("NeighbourBias", r, op.Side, op.Heads, op.Padded);
+                this.Call(value, "NeighbourBias", r, op.Side, op.Heads, op.Padded);
                 break;
             case WindowMaskOp op:
-                Call("WindowMask", r, op.Rows, op.Columns, op.Window, op.Shift);
+                this.Call(value, "WindowMask", r, op.Rows, op.Columns, op.Window, op.Shift);
                 break;
             default:
                 throw new InvalidOperationException($"no static code for {value.Op}");
@@ -260,7 +256,7 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
     }
 
     /// <summary>Moves elements along strides; a stride of 0 repeats.</summary>
-    private void Copy((string Hint, Shape Shape) note, StaticPlace source, int[] from, int start, StaticPlace target, int[] to, int place, Shape shape, bool add)
+    private void Copy(Value of, StaticPlace source, int[] from, int start, StaticPlace target, int[] to, int place, Shape shape, bool add = false)
     {
         // Neighbouring dimensions that both sides walk in one go are one.
         var dims = shape.Dims.Select((dim, axis) => (Size: (long)dim.Size, dim.Batch, From: from[axis], To: to[axis])).ToList();
@@ -299,8 +295,10 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
         List(dim => dim.To);
         List(dim => dim.Batch ? Argument.Times(dim.Size) : dim.Size);
         this.code.Append(add ? "true" : "false");
-        this.Close(note);
+        this.Close(of);
     }
+
+    private static StaticPlace? Part(StaticInstruction i, int input) => i.Parts.TryGetValue(input, out var part) ? part : null;
 
     private static (StaticPlace? Prefix, StaticPlace? LogWeight, StaticPlace? Bias) AttentionInputs(AttentionOp op, IReadOnlyList<StaticPlace?> x)
     {
@@ -314,8 +312,8 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
     /// <summary>Rows of the prefix that an attention may have.</summary>
     private static int Rows(bool hasPrefix, Shape[] shapes, int input) => hasPrefix ? shapes[input][-2].Size : 0;
 
-    /// <summary>A call, and a note of what it is for and of which shape.</summary>
-    private void Call(string method, (string Hint, Shape Shape)? note, params Argument[] arguments)
+    /// <summary>A call, and a note of what it computes.</summary>
+    private void Call(Value? of, string method, params Argument[] arguments)
     {
         this.code.Append("f.Ops.");
         this.code.Append(method);
@@ -324,17 +322,17 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
             this.code.Append(i == 0 ? "(" : ", ");
             this.Write(arguments[i]);
         }
-        this.Close(note);
+        this.Close(of);
     }
 
-    private void Close((string Hint, Shape Shape)? note)
+    private void Close(Value? of)
     {
-        this.code.Append(note is null ? ");" : ");  // ");
-        if (note is var (hint, shape))
+        this.code.Append(of is null ? ");" : ");  // ");
+        if (of is not null)
         {
-            this.code.Append(hint);
-            this.code.Append(hint.Length == 0 ? "" : " ");
-            this.code.Append(shape);
+            this.code.Append(of.Hint);
+            this.code.Append(of.Hint.Length == 0 ? "" : " ");
+            this.code.Append(of.Shape);
         }
         this.code.Line();
     }

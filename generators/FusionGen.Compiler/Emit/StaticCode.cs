@@ -122,14 +122,33 @@ internal sealed class StaticCode
 
     private static int MixtureOf(MixtureOp mixture, Section? section) => section is { Mixture: >= 0 } ? section.Mixture : mixture.Layer;
 
+    /// <summary>What a run reads of leaves, to compute with or to know whether to.</summary>
+    private HashSet<Op> LeavesOf(StaticRun run)
+    {
+        var leaves = new HashSet<Op>();
+        foreach (var instruction in run.Instructions)
+        {
+            foreach (var place in instruction.Inputs)
+            {
+                if (place.Leaf is { } leaf)
+                    leaves.Add(leaf.Op);
+            }
+            foreach (var candidate in this.plan.Idle.Needs(instruction.Value))
+                leaves.Add(candidate.Mixture);
+        }
+        return leaves;
+    }
+
     /// <summary>What the parameter-only part reads: tuned numbers, frozen ones, mixtures.</summary>
     private void WriteReads(CodeWriter code)
     {
+        var leaves = new Dictionary<StaticRun, HashSet<Op>>();
         var reads = new SortedSet<(int Kind, int Number)>();
         foreach (var call in this.plan.Layout.Calls.Where(call => call.Run.Stage == Stage.Shared))
         {
-            var needed = call.Run.Instructions.SelectMany(i => this.plan.Idle.Needs(i.Value)).Select(candidate => (Op?)candidate.Mixture);
-            foreach (var leaf in call.Run.Instructions.SelectMany(i => i.Inputs).Select(place => place.Leaf?.Op).Concat(needed))
+            if (!leaves.TryGetValue(call.Run, out var read))
+                leaves.Add(call.Run, read = this.LeavesOf(call.Run));
+            foreach (var leaf in read)
             {
                 if (leaf is ParameterOp parameter)
                     reads.Add((parameter.Role == ParameterRole.Frozen ? 1 : 0, this.IndexOf(parameter, call.Section)));
