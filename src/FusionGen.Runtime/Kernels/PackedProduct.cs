@@ -121,9 +121,7 @@ internal static class PackedProduct
         private readonly void Panel<V, R>(int top, int bottom, int column, int columns, int first, int depth, (int Column, int First) next, ref float panel)
             where V : struct, ILane<V>, IRegister<R>
         {
-            var lanes = (columns + V.Count - 1) / V.Count;
-            this.Pack<V>(column, columns, first, depth, lanes * V.Count, ref panel);
-            switch (lanes)
+            switch ((columns + V.Count - 1) / V.Count)
             {
                 case 4:
                     this.Sweep<V, Strip4<V, R>>(top, bottom, column, columns, first, depth, next, ref panel);
@@ -147,28 +145,42 @@ internal static class PackedProduct
             return ref Unsafe.AddByteOffset(ref room[0], -start & ((LargestLane * sizeof(float)) - 1));
         }
 
-        /// <summary>Copies a part of B, filled up with zeros to <paramref name="width"/> columns: rows of it stand together.</summary>
-        private readonly void Pack<V>(int column, int columns, int first, int depth, nint width, ref float panel)
+        /// <summary>Copies a part of B, filled up with zeros to as many columns as a tile has: rows of it stand together.</summary>
+        private readonly void Pack<V, S>(int column, nint columns, nint first, nint depth, ref float panel)
             where V : struct, ILane<V>
+            where S : struct, IStrip<S>
         {
             ref var source = ref MemoryMarshal.GetReference(this.B.Values);
             nint stride = this.B.Stride;
             if (this.B.Transposed)
             {
-                if (columns < width)
-                    MemoryMarshal.CreateSpan(ref panel, depth * (int)width).Clear();
-                Transpose(ref Unsafe.Add(ref source, (column * stride) + first), stride, columns, depth, width, ref panel);
+                if (columns < S.Count)
+                    MemoryMarshal.CreateSpan(ref panel, (int)depth * S.Count).Clear();
+                Transpose(ref Unsafe.Add(ref source, (column * stride) + first), stride, columns, depth, S.Count, ref panel);
+                return;
             }
-            else
+            source = ref Unsafe.Add(ref source, (first * stride) + column);
+            nint d = 0;
+            // Four rows on their way at once.
+            for (; columns == S.Count && d <= depth - 4; d += 4)
             {
-                source = ref Unsafe.Add(ref source, (first * stride) + column);
-                for (nint d = 0; d < depth; d++)
-                {
-                    for (nint i = 0; i < width; i += V.Count)
-                        Simd.Load<V>(ref Unsafe.Add(ref source, i), columns - i).Store(ref Unsafe.Add(ref panel, i));
-                    source = ref Unsafe.Add(ref source, stride);
-                    panel = ref Unsafe.Add(ref panel, width);
-                }
+                var row0 = S.Load(ref source);
+                var row1 = S.Load(ref Unsafe.Add(ref source, stride));
+                var row2 = S.Load(ref Unsafe.Add(ref source, 2 * stride));
+                var row3 = S.Load(ref Unsafe.Add(ref source, 3 * stride));
+                row0.Store(ref panel);
+                row1.Store(ref Unsafe.Add(ref panel, S.Count));
+                row2.Store(ref Unsafe.Add(ref panel, 2 * S.Count));
+                row3.Store(ref Unsafe.Add(ref panel, 3 * S.Count));
+                source = ref Unsafe.Add(ref source, 4 * stride);
+                panel = ref Unsafe.Add(ref panel, 4 * S.Count);
+            }
+            for (; d < depth; d++)
+            {
+                for (nint i = 0; i < S.Count; i += V.Count)
+                    Simd.Load<V>(ref Unsafe.Add(ref source, i), columns - i).Store(ref Unsafe.Add(ref panel, i));
+                source = ref Unsafe.Add(ref source, stride);
+                panel = ref Unsafe.Add(ref panel, S.Count);
             }
         }
 
@@ -301,12 +313,13 @@ internal static class PackedProduct
             }
         }
 
-        /// <summary>Multiplies all rows of A by a panel.</summary>
+        /// <summary>Packs a panel, and multiplies all rows of A by it.</summary>
         [SkipLocalsInit]
         private readonly void Sweep<V, S>(int top, int bottom, int column, nint columns, nint first, nint depth, (int Column, int First) next, ref float panel)
             where V : struct, ILane<V>
             where S : struct, IStrip<S>
         {
+            this.Pack<V, S>(column, columns, first, depth, ref panel);
             // A row of the bias and a tile.
             Span<float> room = stackalloc float[(1 + TileRows) * 4 * LargestLane];
             ref var edge = ref room[0];
