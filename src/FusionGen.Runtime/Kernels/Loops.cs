@@ -122,7 +122,11 @@ internal static class Loops
             ref var y = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.y), yStart);
             ref var z = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.z), zStart);
             ref var target = ref Unsafe.Add(ref MemoryMarshal.GetReference(this.target), start);
-            for (nint i = 0; i < count; i += V.Count)
+            nint i = 0;
+            // Whole lanes by themselves: a look at what is left takes 5 to 30 % of such a loop.
+            for (; !this.accumulate && i <= count - V.Count; i += V.Count)
+                f.Of(V.Load(ref Unsafe.Add(ref x, i)), V.Load(ref Unsafe.Add(ref y, i)), V.Load(ref Unsafe.Add(ref z, i))).Store(ref Unsafe.Add(ref target, i));
+            for (; i < count; i += V.Count)
             {
                 var left = count - i;
                 var value = f.Of(
