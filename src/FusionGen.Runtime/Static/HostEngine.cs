@@ -8,18 +8,20 @@ namespace FusionGen.Static;
 /// <summary>
 /// On the CPU. A batch is cut into slices; workers take slices through the whole program, each in its own memory and
 /// with single-threaded products, without meeting; sums over images are added up slice by slice, so the result depends on the batch alone
-/// and not on how many workers there are or how they were timed. Workers beyond the number of slices join those who have one in a <see cref="Team"/>.
+/// and not on how many workers there are or how they were timed. Workers without a slice help those who have one, as a <see cref="Team"/>.
 /// </summary>
 internal sealed class HostEngine : StaticEngine
 {
     private readonly float[] losses;
-    // Of each seat that a worker takes in a run: what calls need for themselves, and a slice's values; a team has one slice.
+    // Of each seat that a worker takes in a run: what calls need for themselves, and the values of the slice that it leads, if it does.
     private readonly StaticMemory[] scratch;
     private readonly StaticMemory[] samples;
     private readonly List<Half> halves = [];
     private readonly Lock gate = new();
     private readonly List<Helper> helpers = [];
+    // Of each seat whose worker leads.
     private readonly List<Team> teams = [];
+    private readonly Func<bool> isOver;
     private readonly SemaphoreSlim start = new(0);
     private readonly SemaphoreSlim done = new(0);
     private FrozenImages? frozen;
@@ -28,11 +30,12 @@ internal sealed class HostEngine : StaticEngine
     // The run in progress.
     private int running;
     private int slices;
-    private int members = 1;
+    private int leaders;
+    private int unfinished;
     private int seats;
     private int next;
     private int pending;
-    private ExceptionDispatchInfo? failure;
+    private volatile ExceptionDispatchInfo? failure;
 
     /// <summary>Prepares to run a program of a network.</summary>
     /// <param name="program">The program.</param>
@@ -45,6 +48,7 @@ internal sealed class HostEngine : StaticEngine
         this.Workers = workers > 0 ? workers : get_num_threads();
         this.scratch = [.. Enumerable.Range(0, this.Workers).Select(_ => new StaticMemory(program.ScratchElements))];
         this.samples = [.. this.scratch.Select(_ => new StaticMemory(0))];
+        this.isOver = () => Volatile.Read(ref this.unfinished) == 0 || this.failure is not null;
     }
 
     /// <summary>How many threads take slices.</summary>
@@ -117,8 +121,9 @@ internal sealed class HostEngine : StaticEngine
         this.seats = -1;
         this.next = -1;
         this.failure = null;
-        this.Gather(Math.Max(1, this.Workers / this.slices));
-        var helpers = Math.Min(this.Workers, this.slices * this.members) - 1;
+        this.unfinished = this.slices;
+        this.Gather();
+        var helpers = this.Workers - 1;
         while (this.helpers.Count < helpers)
             this.helpers.Add(new Helper(this));
         this.pending = helpers;
@@ -130,15 +135,14 @@ internal sealed class HostEngine : StaticEngine
         this.failure?.Throw();
     }
 
-    private void Gather(int members)
+    private void Gather()
     {
-        if (this.members != members)
-            this.teams.Clear();
-        this.members = members;
-        while (members > 1 && this.teams.Count < this.slices)
-            this.teams.Add(new Team(members));
+        this.leaders = Math.Min(this.Workers, this.slices);
+        while (this.teams.Count < this.leaders)
+            this.teams.Add(new Team());
+        // At a batch's end there are fewer who lead.
         foreach (var team in this.teams)
-            team.Gather();
+            team.Gather(Math.Max(2, this.Workers / this.slices));
     }
 
     private void Wake(int helpers)
@@ -169,13 +173,9 @@ internal sealed class HostEngine : StaticEngine
         {
             // Any of the threads may be the one that wakes, so they have nothing of their own.
             var seat = Interlocked.Increment(ref this.seats);
-            if (this.members > 1)
-            {
-                this.Join(seat);
-                return;
-            }
-            for (var at = Interlocked.Increment(ref this.next); at < this.slices && this.failure is null; at = Interlocked.Increment(ref this.next))
-                this.RunSlice(at, this.samples[seat].Span, this.scratch[seat].Span);
+            if (seat < this.leaders)
+                this.Lead(seat);
+            Team.Help(this.teams, this.isOver, this.scratch[seat].Span);
         }
         catch (Exception error)
         {
@@ -183,24 +183,21 @@ internal sealed class HostEngine : StaticEngine
         }
     }
 
-    /// <summary>Takes a seat in one of the teams: the first of each leads.</summary>
-    private void Join(int seat)
+    /// <summary>Takes slices as long as there are any.</summary>
+    private void Lead(int seat)
     {
-        var (at, part) = Math.DivRem(seat, this.members);
-        var team = this.teams[at];
-        if (part > 0)
-        {
-            team.Help(this.scratch[seat].Span);
-            return;
-        }
-        team.Lead();
+        this.teams[seat].Lead();
         try
         {
-            this.RunSlice(at, this.samples[at].Span, this.scratch[seat].Span);
+            for (var at = Interlocked.Increment(ref this.next); at < this.slices && this.failure is null; at = Interlocked.Increment(ref this.next))
+            {
+                this.RunSlice(at, this.samples[seat].Span, this.scratch[seat].Span);
+                Interlocked.Decrement(ref this.unfinished);
+            }
         }
         finally
         {
-            team.Dismiss();
+            Team.Leave();
         }
     }
 

@@ -14,9 +14,9 @@ internal interface IPartition
 }
 
 /// <summary>
-/// Workers who share a slice, where a batch has fewer slices than there are workers (one image to predict): one leads through the program, the
-/// others help with its large operations. Whoever is free takes the next part, so a leader whose helpers have no processor does all of it and
-/// waits for nobody. Every number is computed as one thread alone would, so who helped changes nothing.
+/// A worker who leads through the program with a slice, and those who have none, who help with its large operations: all but one where there is one
+/// image to predict, and at a batch's end whoever is done before the others. Whoever is free takes the next part, so a leader whose helpers have no
+/// processor does all of it and waits for nobody. Every number is computed as one thread alone would, so who helped changes nothing.
 /// </summary>
 internal sealed unsafe class Team
 {
@@ -29,57 +29,63 @@ internal sealed unsafe class Team
     [ThreadStatic]
     private static Team? led;
 
-    private readonly int parts;
+    private int parts;
     private delegate*<void*, int, int, Span<float>, void> run;
     private void* operation;
     private long taken;
     private int pending;
-    private volatile bool isOver;
+    private int helpers;
     private ExceptionDispatchInfo? failure;
 
-    /// <summary>A team of so many threads, the leader's included.</summary>
-    public Team(int members) => this.parts = PartsOfMember * members;
+    /// <summary>How many help.</summary>
+    public int Helpers => Volatile.Read(ref this.helpers);
 
-    /// <summary>Does an operation with the team that the calling thread leads; alone if it leads none.</summary>
+    /// <summary>Does an operation with the team that the calling thread leads; alone if it leads none or nobody helps.</summary>
     public static void Run<T>(scoped ref T operation, Span<float> scratch)
         where T : struct, IPartition, allows ref struct
     {
-        if (led is { } team)
+        if (led is { Helpers: > 0 } team)
             team.Share(ref operation, scratch);
         else
             operation.Run(0, 1, scratch);
     }
 
-    /// <summary>Makes the team ready for another slice, before anyone leads or helps.</summary>
-    public void Gather()
+    /// <summary>Makes the team ready for another run, before anyone leads or helps.</summary>
+    /// <param name="members">About how many there will be, the leader included.</param>
+    public void Gather(int members)
     {
+        this.parts = PartsOfMember * members;
         this.taken = this.parts;
-        this.isOver = false;
         this.failure = null;
     }
 
-    /// <summary>Makes the calling thread the leader, until it dismisses the team.</summary>
+    /// <summary>Makes the calling thread the leader, until it leaves.</summary>
     public void Lead() => led = this;
 
-    /// <summary>Sends the helpers home.</summary>
-    public void Dismiss()
-    {
-        led = null;
-        this.isOver = true;
-    }
+    /// <summary>The calling thread leads no team any more.</summary>
+    public static void Leave() => led = null;
 
-    /// <summary>Helps until the leader is done.</summary>
+    /// <summary>Helps whichever team has something to do, until all is done.</summary>
+    /// <param name="teams">The teams.</param>
+    /// <param name="isOver">Whether all is done.</param>
     /// <param name="scratch">The thread's own.</param>
-    public void Help(Span<float> scratch)
+    public static void Help(List<Team> teams, Func<bool> isOver, Span<float> scratch)
     {
+        foreach (var team in teams)
+            Interlocked.Increment(ref team.helpers);
         var wait = default(SpinWait);
-        while (!this.isOver)
+        while (!isOver())
         {
-            if (this.TryPart(scratch))
+            var hasHelped = false;
+            foreach (var team in teams)
+                hasHelped |= team.TryPart(scratch);
+            if (hasHelped)
                 wait.Reset();
             else
                 wait.SpinOnce(sleep1Threshold: -1);
         }
+        foreach (var team in teams)
+            Interlocked.Decrement(ref team.helpers);
     }
 
     private void Share<T>(scoped ref T operation, Span<float> scratch)

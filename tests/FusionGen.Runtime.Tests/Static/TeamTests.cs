@@ -64,9 +64,9 @@ public sealed class TeamTests
     {
         const int members = 3;
         const int operations = 500;
-        var team = new Team(members);
-        team.Gather();
-        var helpers = Help(team, members);
+        var team = new Team();
+        team.Gather(members);
+        using var helpers = new Helpers(team, members - 1);
         team.Lead();
         var counts = new int[Team.PartsOfMember * members];
         for (var i = 0; i < operations; i++)
@@ -75,38 +75,57 @@ public sealed class TeamTests
             Team.Run(ref operation, new float[1]);
             Assert.That(counts, Is.All.EqualTo(i + 1));
         }
-        team.Dismiss();
-        foreach (var helper in helpers)
-            helper.Join();
+        Team.Leave();
     }
 
-    /// <summary>A leader whose helpers never come does everything.</summary>
+    /// <summary>A leader whose helpers do something else does everything.</summary>
     [Test]
     public void Nobody_is_waited_for()
     {
-        var team = new Team(2);
-        team.Gather();
+        var (busy, team) = (new Team(), new Team());
+        busy.Gather(2);
+        team.Gather(2);
+        using var over = new ManualResetEventSlim();
+        using var entered = new ManualResetEventSlim();
+        var helper = new Thread(() => Team.Help([busy, team], () => { entered.Set(); over.Wait(); return true; }, default));
+        helper.Start();
+        entered.Wait();
         team.Lead();
         var counts = new int[4];
         var operation = new Counting { Counts = counts };
         Team.Run(ref operation, default);
-        team.Dismiss();
+        Team.Leave();
+        over.Set();
+        helper.Join();
         Assert.That(counts, Is.All.EqualTo(1));
+    }
+
+    /// <summary>A leader whom nobody helps does not cut up anything.</summary>
+    [Test]
+    public void Without_helpers_one_thread_does_all()
+    {
+        var team = new Team();
+        team.Gather(2);
+        team.Lead();
+        var counts = new int[1];
+        var operation = new Counting { Counts = counts };
+        Team.Run(ref operation, default);
+        Team.Leave();
+        Assert.That(counts[0], Is.EqualTo(1));
     }
 
     /// <summary>Two threads do have a part each at the same time, each with its own scratch.</summary>
     [Test]
     public void Helpers_help()
     {
-        var team = new Team(2);
-        team.Gather();
-        var helpers = Help(team, 2);
+        var team = new Team();
+        team.Gather(2);
+        using var helpers = new Helpers(team, 1);
         team.Lead();
         using var both = new Barrier(2);
         var operation = new Meeting { Both = both, Scratch = new int[4] };
         Team.Run(ref operation, new float[1]);
-        team.Dismiss();
-        helpers[0].Join();
+        Team.Leave();
         Assert.That(operation.Scratch, Is.EquivalentTo(new[] { 1, 1, 2, 2 }));
     }
 
@@ -114,9 +133,9 @@ public sealed class TeamTests
     [Test]
     public void A_failure_is_the_leaders()
     {
-        var team = new Team(2);
-        team.Gather();
-        var helpers = Help(team, 2);
+        var team = new Team();
+        team.Gather(2);
+        using var helpers = new Helpers(team, 1);
         team.Lead();
         var operation = default(Failing);
         var message = "";
@@ -130,10 +149,8 @@ public sealed class TeamTests
         }
         finally
         {
-            team.Dismiss();
+            Team.Leave();
         }
-        foreach (var helper in helpers)
-            helper.Join();
         Assert.That(message, Is.EqualTo("part 1"));
     }
 
@@ -147,12 +164,24 @@ public sealed class TeamTests
         Assert.That(counts[0], Is.EqualTo(1));
     }
 
-    private static List<Thread> Help(Team team, int members)
+    /// <summary>Threads that help until they are sent home; all of them are there before anything is led.</summary>
+    private sealed class Helpers : IDisposable
     {
-        var helpers = Enumerable.Range(1, members - 1).Select(helper => new Thread(() => team.Help(new float[helper + 1]))).ToList();
-        foreach (var helper in helpers)
-            helper.Start();
-        return helpers;
+        private readonly List<Thread> threads;
+        private volatile bool isOver;
+
+        public Helpers(Team team, int count)
+        {
+            this.threads = [.. Enumerable.Range(2, count).Select(floats => new Thread(() => Team.Help([team], () => this.isOver, new float[floats])))];
+            this.threads.ForEach(thread => thread.Start());
+            SpinWait.SpinUntil(() => team.Helpers == count);
+        }
+
+        public void Dispose()
+        {
+            this.isOver = true;
+            this.threads.ForEach(thread => thread.Join());
+        }
     }
 
     private ref struct Counting : IPartition
