@@ -11,6 +11,9 @@ public static class Gemm
     /// <summary>Whether our own loops leave a library nothing to gain on this machine.</summary>
     public static bool IsFast => Simd.Widest >= 8;
 
+    /// <summary>Whether an entry of a product is the same to the bit whichever rows and columns are computed with it: ours is, a library's may not be.</summary>
+    public static bool IsSplitExact => Library is null;
+
     /// <summary>What computes the products: the machine's library, or FusionGen's own loops.</summary>
     public static string Product => Library?.Name ?? string.Create(CultureInfo.InvariantCulture, $"FusionGen ({32 * Simd.Width}-bit vectors)");
 

@@ -31,6 +31,7 @@ internal sealed class HostEngine : StaticEngine
     private int running;
     private int slices;
     private int leaders;
+    private bool isShared;
     private int unfinished;
     private int seats;
     private int next;
@@ -140,9 +141,11 @@ internal sealed class HostEngine : StaticEngine
         this.leaders = Math.Min(this.Workers, this.slices);
         while (this.teams.Count < this.leaders)
             this.teams.Add(new Team());
-        // At a batch's end there are fewer who lead.
+        // At a batch's end there are fewer who lead; but what a library multiplies may not depend on who was done first.
+        var members = this.Workers / this.slices;
+        this.isShared = Gemm.IsSplitExact || members > 1;
         foreach (var team in this.teams)
-            team.Gather(Math.Max(2, this.Workers / this.slices));
+            team.Gather(Math.Max(2, members), isAlwaysCut: !Gemm.IsSplitExact);
     }
 
     private void Wake(int helpers)
@@ -175,7 +178,8 @@ internal sealed class HostEngine : StaticEngine
             var seat = Interlocked.Increment(ref this.seats);
             if (seat < this.leaders)
                 this.Lead(seat);
-            Team.Help(this.teams, this.isOver, this.scratch[seat].Span);
+            if (this.isShared)
+                Team.Help(this.teams, this.isOver, this.scratch[seat].Span);
         }
         catch (Exception error)
         {
@@ -186,7 +190,8 @@ internal sealed class HostEngine : StaticEngine
     /// <summary>Takes slices as long as there are any.</summary>
     private void Lead(int seat)
     {
-        this.teams[seat].Lead();
+        if (this.isShared)
+            this.teams[seat].Lead();
         try
         {
             for (var at = Interlocked.Increment(ref this.next); at < this.slices && this.failure is null; at = Interlocked.Increment(ref this.next))

@@ -16,7 +16,8 @@ internal interface IPartition
 /// <summary>
 /// A worker who leads through the program with a slice, and those who have none, who help with its large operations: all but one where there is one
 /// image to predict, and at a batch's end whoever is done before the others. Whoever is free takes the next part, so a leader whose helpers have no
-/// processor does all of it and waits for nobody. Every number is computed as one thread alone would, so who helped changes nothing.
+/// processor does all of it and waits for nobody. Every number is computed as one thread alone would, so who helped, or whether anybody did, changes
+/// nothing; where a library multiplies, whose sums may depend on what is computed together, operations always fall into the same parts.
 /// </summary>
 internal sealed unsafe class Team
 {
@@ -30,6 +31,7 @@ internal sealed unsafe class Team
     private static Team? led;
 
     private int parts;
+    private bool isAlwaysCut;
     private delegate*<void*, int, int, Span<float>, void> run;
     private void* operation;
     private long taken;
@@ -44,7 +46,7 @@ internal sealed unsafe class Team
     public static void Run<T>(scoped ref T operation, Span<float> scratch)
         where T : struct, IPartition, allows ref struct
     {
-        if (led is { Helpers: > 0 } team)
+        if (led is { } team && (team.isAlwaysCut || team.Helpers > 0))
             team.Share(ref operation, scratch);
         else
             operation.Run(0, 1, scratch);
@@ -52,8 +54,10 @@ internal sealed unsafe class Team
 
     /// <summary>Makes the team ready for another run, before anyone leads or helps.</summary>
     /// <param name="members">About how many there will be, the leader included.</param>
-    public void Gather(int members)
+    /// <param name="isAlwaysCut">Whether operations fall into parts even where nobody helps.</param>
+    public void Gather(int members, bool isAlwaysCut = false)
     {
+        this.isAlwaysCut = isAlwaysCut;
         this.parts = PartsOfMember * members;
         this.taken = this.parts;
         this.failure = null;

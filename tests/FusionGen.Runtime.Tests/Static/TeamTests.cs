@@ -114,6 +114,20 @@ public sealed class TeamTests
         Assert.That(counts[0], Is.EqualTo(1));
     }
 
+    /// <summary>Where the numbers may depend on the parts, there are the same parts with helpers and without.</summary>
+    [Test]
+    public void Parts_may_be_the_same_without_helpers()
+    {
+        var team = new Team();
+        team.Gather(2, isAlwaysCut: true);
+        team.Lead();
+        var counts = new int[4];
+        var operation = new Counting { Counts = counts };
+        Team.Run(ref operation, default);
+        Team.Leave();
+        Assert.That(counts, Is.All.EqualTo(1));
+    }
+
     /// <summary>Two threads do have a part each at the same time, each with its own scratch.</summary>
     [Test]
     public void Helpers_help()
