@@ -70,10 +70,7 @@ internal sealed class CodeWriter
         {
             if (axis > 0)
                 this.Append(", ");
-            if (!shape[axis].Batch || shape[axis].Size != 1)
-                this.Append(shape[axis].Size);
-            if (shape[axis].Batch)
-                this.Put('B');
+            this.Append(shape[axis].ToString());
         }
         this.Append(')');
     }

@@ -124,8 +124,7 @@ internal sealed class NetworkCode
         var parameters = this.network.Parameters;
         var scopes = new HashSet<string>(this.network.Sections.All.Select(section => section.Scope).Where(scope => char.IsDigit(scope[scope.Length - 1])), StringComparer.Ordinal);
         // A layer's own, or one alone.
-        var scope = "";
-        var groups = Enumerable.Range(0, parameters.Count).GroupBy(i => scope = ScopeOf(parameters[i].Name, scopes, scope)).Select(group => (group.Key, Own: group.ToArray())).ToList();
+        var groups = Enumerable.Range(0, parameters.Count).GroupBy(i => ScopeOf(parameters[i].Name, scopes)).Select(group => (group.Key, Own: group.ToArray())).ToList();
         var (types, told) = (new List<(string Scope, int[] Own, string Name)>(), new HashSet<string>(StringComparer.Ordinal));
         foreach (var (group, member) in groups.Zip(Names.Members(groups.Select(group => group.Key)), (group, member) => (group, member)))
         {
@@ -180,11 +179,9 @@ internal sealed class NetworkCode
         }
     }
 
-    /// <summary>The layer that a parameter is named after, which mostly is the last one's; its own name for none.</summary>
-    private static string ScopeOf(string name, HashSet<string> scopes, string last)
+    /// <summary>The layer that a parameter is named after; its own name for none.</summary>
+    private static string ScopeOf(string name, HashSet<string> scopes)
     {
-        if (name.Length > last.Length && name[last.Length] == '.' && name.StartsWith(last, StringComparison.Ordinal) && scopes.Contains(last))
-            return last;
         for (var end = name.IndexOf('.'); end > 0; end = name.IndexOf('.', end + 1))
         {
             if (name.Substring(0, end) is var scope && scopes.Contains(scope))

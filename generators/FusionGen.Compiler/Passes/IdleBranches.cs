@@ -70,7 +70,7 @@ internal sealed class IdleBranches
 
     /// <summary>Of candidates, those of the value's own section.</summary>
     private Candidate[] Own(Value value, Candidate[] candidates) =>
-        candidates.Length == 0 || this.sections.Find(value.Scope) is not { } section ? None : Of(candidates, section.Mixture, static (candidate, mixture) => candidate.Mixture.Layer == mixture);
+        candidates.Length == 0 || this.sections.Find(value.Scope) is not { } section ? None : Only(candidates, section.Mixture, static (candidate, mixture) => candidate.Mixture.Layer == mixture);
 
     private Candidate[] Zero(Value value) => this.zero[value.Id] ?? None;
 
@@ -117,10 +117,10 @@ internal sealed class IdleBranches
 
     private static Candidate[] Union(Candidate[] a, Candidate[] b) => a.Length == 0 ? b : b.Length == 0 || Intersection(b, a) == b ? a : [.. a.Union(b)];
 
-    private static Candidate[] Intersection(Candidate[] a, Candidate[] b) => a == b ? a : a.Length == 0 || b.Length == 0 ? None : Of(a, b, static (one, others) => Array.IndexOf(others, one) >= 0);
+    private static Candidate[] Intersection(Candidate[] a, Candidate[] b) => a == b ? a : a.Length == 0 || b.Length == 0 ? None : Only(a, b, static (one, others) => Array.IndexOf(others, one) >= 0);
 
     /// <summary>Those that a test holds for; the set itself where it holds for all, as it mostly does.</summary>
-    private static Candidate[] Of<T>(Candidate[] set, T with, Func<Candidate, T, bool> test)
+    private static Candidate[] Only<T>(Candidate[] set, T with, Func<Candidate, T, bool> test)
     {
         var kept = 0;
         foreach (var one in set)

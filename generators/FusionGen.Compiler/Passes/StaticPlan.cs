@@ -201,7 +201,7 @@ public sealed class StaticPlan
         new(differentiation.Network, differentiation.Values, [.. differentiation.Gradients.Values, differentiation.Network.Logits], differentiation);
 
     /// <summary>Where a value is.</summary>
-    public StaticPlace this[Value value] => this.PlaceOf(value);
+    public StaticPlace this[Value value] => this.places[value.Id]!;
 
     private static long Scratch(StaticInstruction i) => i.Value.Op switch
     {
@@ -235,8 +235,6 @@ public sealed class StaticPlan
         }
         return [.. parts.SelectMany(part => part ?? [])];
     }
-
-    private StaticPlace PlaceOf(Value value) => this.places[value.Id]!;
 
     private List<Value> UsersOf(Value value) => this.users[value.Id] ??= [];
 
@@ -279,7 +277,7 @@ public sealed class StaticPlan
             this.Place(value, this[product]);
             return;
         }
-        var inputs = Array.ConvertAll(value.InputArray, this.PlaceOf);
+        var inputs = Array.ConvertAll(value.InputArray, input => this[input]);
         var phase = this.phases[value.Id];
         // Attention whose tokens nothing tuned lies before hands on the gradients of its prefix alone (METHOD §6.1, S7).
         var isWanted = this.isResult[value.Id] || this.UsersOf(value).Exists(user => user.Op is not PartOp);

@@ -30,8 +30,6 @@ internal sealed class HostEngine : StaticEngine
     // The run in progress.
     private int running;
     private int slices;
-    private int leaders;
-    private bool isShared;
     private int unfinished;
     private int seats;
     private int next;
@@ -103,7 +101,7 @@ internal sealed class HostEngine : StaticEngine
         var half = this.halves[this.running++];
         half.Begin(pass, this.slices);
         this.slices += half.Slices;
-        for (var i = 0; i < Math.Min(this.Workers, this.slices); i++)
+        for (var i = 0; i < this.Leaders; i++)
             this.samples[i] = this.samples[i].OrLarger(half.Slice * this.Program.SampleElements);
         var frame = this.Frame(half);
         var parameters = this.Program.SharedOf(frame);
@@ -115,6 +113,12 @@ internal sealed class HostEngine : StaticEngine
         half.SharedOf = parameters;
         this.SharedRuns++;
     }
+
+    /// <summary>Workers who have slices of their own.</summary>
+    private int Leaders => Math.Min(this.Workers, this.slices);
+
+    /// <summary>Whether the others help them: what a library multiplies may not depend on who was done first.</summary>
+    private bool IsShared => Gemm.IsSplitExact || this.Workers / this.slices > 1;
 
     /// <summary>Every slice through forward and, with labels, backward pass; this thread is a worker too.</summary>
     private void RunSlices()
@@ -138,14 +142,11 @@ internal sealed class HostEngine : StaticEngine
 
     private void Gather()
     {
-        this.leaders = Math.Min(this.Workers, this.slices);
-        while (this.teams.Count < this.leaders)
+        while (this.teams.Count < this.Leaders)
             this.teams.Add(new Team());
-        // At a batch's end there are fewer who lead; but what a library multiplies may not depend on who was done first.
-        var members = this.Workers / this.slices;
-        this.isShared = Gemm.IsSplitExact || members > 1;
+        // At a batch's end there are fewer who lead.
         foreach (var team in this.teams)
-            team.Gather(Math.Max(2, members), isAlwaysCut: !Gemm.IsSplitExact);
+            team.Gather(Math.Max(2, this.Workers / this.slices), isAlwaysCut: !Gemm.IsSplitExact);
     }
 
     private void Wake(int helpers)
@@ -176,9 +177,9 @@ internal sealed class HostEngine : StaticEngine
         {
             // Any of the threads may be the one that wakes, so they have nothing of their own.
             var seat = Interlocked.Increment(ref this.seats);
-            if (seat < this.leaders)
+            if (seat < this.Leaders)
                 this.Lead(seat);
-            if (this.isShared)
+            if (this.IsShared)
                 Team.Help(this.teams, this.isOver, this.scratch[seat].Span);
         }
         catch (Exception error)
@@ -190,7 +191,7 @@ internal sealed class HostEngine : StaticEngine
     /// <summary>Takes slices as long as there are any.</summary>
     private void Lead(int seat)
     {
-        if (this.isShared)
+        if (this.IsShared)
             this.teams[seat].Lead();
         try
         {

@@ -100,28 +100,15 @@ public sealed class TeamTests
         Assert.That(counts, Is.All.EqualTo(1));
     }
 
-    /// <summary>A leader whom nobody helps does not cut up anything.</summary>
-    [Test]
-    public void Without_helpers_one_thread_does_all()
+    /// <summary>A leader whom nobody helps does not cut up anything; but where the numbers may depend on the parts, these are the same with helpers and without.</summary>
+    [TestCase(false, 1)]
+    [TestCase(true, 4)]
+    public void Without_helpers_one_thread_does_all(bool isAlwaysCut, int parts)
     {
         var team = new Team();
-        team.Gather(2);
+        team.Gather(2, isAlwaysCut);
         team.Lead();
-        var counts = new int[1];
-        var operation = new Counting { Counts = counts };
-        Team.Run(ref operation, default);
-        Team.Leave();
-        Assert.That(counts[0], Is.EqualTo(1));
-    }
-
-    /// <summary>Where the numbers may depend on the parts, there are the same parts with helpers and without.</summary>
-    [Test]
-    public void Parts_may_be_the_same_without_helpers()
-    {
-        var team = new Team();
-        team.Gather(2, isAlwaysCut: true);
-        team.Lead();
-        var counts = new int[4];
+        var counts = new int[parts];
         var operation = new Counting { Counts = counts };
         Team.Run(ref operation, default);
         Team.Leave();
