@@ -58,7 +58,7 @@ internal sealed class DiagnosticsTests
     {
         var run = new Harness(("specs/a.fusion.yaml", Specs.Named("A")), ("specs/b.fusion.yaml", Specs.Named("APlan").Replace("classes: 3", "classes: x"))).Run();
         Assert.That(run.Diagnostics, Is.EqualTo(new[] { "specs/b.fusion.yaml(6,10-11) FG1003" }));
-        Assert.That(run.Sources.Keys, Has.Some.EqualTo("FusionGen/App.A.g.cs").And.Some.EqualTo("FusionGen/App.APlan.g.cs"));
+        Assert.That(run.Sources.Keys, Has.Some.EqualTo("App.A.g.cs").And.Some.EqualTo("App.APlan.g.cs"));
     }
 
     [Test]
@@ -67,7 +67,7 @@ internal sealed class DiagnosticsTests
         var run = new Harness(
             ("specs/a.fusion.yaml", Specs.Named("A")), ("specs/a.policy.yaml", Specs.Policy(Specs.Named("A"), "add", "afine"))).Run();
         Assert.That(run.Diagnostics, Is.EqualTo(new[] { "specs/a.policy.yaml(6,5-10) FG4003" }));
-        Assert.That(run.Sources.Keys, Is.EqualTo(new[] { "FusionGen/App.A.g.cs" }), "the model's type stays known");
+        Assert.That(run.Sources.Keys, Is.EqualTo(new[] { "App.A.g.cs" }), "the model's type stays known");
     }
 
     [Test]
@@ -77,7 +77,7 @@ internal sealed class DiagnosticsTests
             ("specs/a.fusion.yaml", Specs.Named("A").Replace("classes: 3", "classes: 4")), ("specs/a.policy.yaml", Specs.Policy(Specs.Named("A"), "add", "add"))).Run();
         Assert.That(run.Result.Diagnostics.Single().Severity, Is.EqualTo(DiagnosticSeverity.Warning));
         Assert.That(run.Diagnostics.Single(), Does.EndWith("FG4004"));
-        Assert.That(run.Sources["FusionGen/App.A.g.cs"], Does.Contain("class AModel"));
+        Assert.That(run.Sources["App.A.g.cs"], Does.Contain("class AModel"));
     }
 
     [Test]

@@ -59,7 +59,7 @@ internal sealed class EmittedCodeTests
     public void Shells_compile_without_a_warning()
     {
         var run = new Harness(("specs/every.fusion.yaml", Every.Replace("classes: 7", "classes: many"))).Run();
-        Assert.That(run.Sources.Keys, Is.EqualTo(new[] { "FusionGen/Some.App.Every.g.cs" }));
+        Assert.That(run.Sources.Keys, Is.EqualTo(new[] { "Some.App.Every.g.cs" }));
         Assert.That(run.Compilation.GetDiagnostics().Where(d => d.Severity >= DiagnosticSeverity.Warning).Select(d => d.ToString()), Is.Empty);
     }
 

@@ -121,7 +121,7 @@ internal sealed class IncrementalityTests
         Assert.That(project.Run().Sources.Values, Has.None.Contain("class AModel"));
         var run = project.Write("specs/a.policy.yaml", Specs.Policy(Specs.Named("A"), "add", "affine")).Run();
         Assert.That(run.Reasons(TrackingNames.Lower), Is.EqualTo("Modified 1, Cached 2"));
-        Assert.That(run.Sources.Where(source => source.Value.Contains("Model :", StringComparison.Ordinal)).Select(source => source.Key), Is.EqualTo(new[] { "FusionGen/App.A.g.cs" }));
+        Assert.That(run.Sources.Where(source => source.Value.Contains("Model :", StringComparison.Ordinal)).Select(source => source.Key), Is.EqualTo(new[] { "App.A.g.cs" }));
 
         var other = project.Edit("specs/a.policy.yaml", "- affine", "- add").Run();
         Assert.That(other.Reasons(TrackingNames.Lower), Is.EqualTo("Modified 1, Cached 2"));

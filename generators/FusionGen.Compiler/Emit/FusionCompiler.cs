@@ -43,10 +43,10 @@ public static class FusionCompiler
 
     /// <summary>A spec's files as one: what a build adds. A driver looks through all names for each it is given, so fewer are better.</summary>
     public static GeneratedFile? Join(SpecShell shell, EquatableArray<GeneratedFile> files) =>
-        files.Count == 0 ? null : new GeneratedFile($"FusionGen/{shell.Namespace}.{shell.Model}.g.cs", Code.Join(files.Select(file => file.Code)));
+        files.Count == 0 ? null : new GeneratedFile($"{shell.Namespace}.{shell.Model}.g.cs", Code.Join(files.Select(file => file.Code)));
 
     /// <summary>Hint name of a generated file. The dot before the part keeps models A and APlan apart.</summary>
-    internal static string FileName(string @namespace, string model, string part) => $"FusionGen/{@namespace}.{model}.{part}.g.cs";
+    internal static string FileName(string @namespace, string model, string part) => $"{@namespace}.{model}.{part}.g.cs";
 
     /// <summary>The static programs of a network, by the suffix of their types: a training step, and a forward pass.</summary>
     private static IReadOnlyList<string> Programs { get; } = ["Training", "Inference"];
