@@ -6,7 +6,8 @@ namespace FusionGen.Generators;
 
 /// <summary>
 /// Compiles the specs and policies of a project. Each file is read by itself; what crosses files are small tables (policies by name, models
-/// that clash, problems). Places live only in the branch of diagnostics, so that editing a comment emits nothing.
+/// that clash, problems). Places live only in the branch of diagnostics, so that editing a comment emits nothing. The driver takes all files through
+/// one step before the next: all specs begin to compile in one and are waited for in the next, as many at once as there are processors.
 /// </summary>
 [Generator(LanguageNames.CSharp)]
 public sealed class FusionGenerator : IIncrementalGenerator
@@ -28,6 +29,7 @@ public sealed class FusionGenerator : IIncrementalGenerator
 
         var compiled = specs.Combine(policies).Combine(clashes)
             .Select(static (input, _) => Steps.Join(input.Left.Left, input.Left.Right, input.Right)).WithTrackingName(TrackingNames.Join)
+            .Select(Steps.Begin)
             .Select(Steps.Lower).WithTrackingName(TrackingNames.Lower);
 
         context.RegisterSourceOutput(

@@ -53,10 +53,24 @@ internal static class Steps
         policies.FirstOrDefault(p => p.Stem == spec.Stem),
         clashes.FirstOrDefault(c => c.Paths.Contains(spec.Path)));
 
-    /// <summary>Values to C#.</summary>
-    public static CompiledUnit Lower(Unit unit, CancellationToken cancellation)
+    /// <summary>Values to C#, while other specs' are.</summary>
+    public static Task<CompiledUnit> Begin(Unit unit, CancellationToken cancellation) => Task.Run(() => Lower(unit), cancellation);
+
+    /// <summary>What was begun; done here if no other thread came to it.</summary>
+    public static CompiledUnit Lower(Task<CompiledUnit> begun, CancellationToken cancellation) => begun.GetAwaiter().GetResult();
+
+    /// <summary>The problems of a file with their places.</summary>
+    public static FileDiagnostics Diagnose(SourceFile file, EquatableArray<FileProblems> compiled, EquatableArray<string> specs)
     {
-        cancellation.ThrowIfCancellationRequested();
+        IEnumerable<Problem> problems = file.Problems;
+        problems = problems.Concat(compiled.Where(p => p.Path == file.Path).SelectMany(p => p.Problems));
+        if (file.Kind == FileKind.Policy && !specs.Contains(file.Stem))
+            problems = problems.Append(ProblemCatalogue.PolicyOrphan.At("", SourceFile.NameOf(file.Stem) + SourceFile.SpecSuffix));
+        return new FileDiagnostics(file.Path, problems.Select(p => new PlacedProblem(p, file.Positions.Find(p.Node))).ToEquatableArray());
+    }
+
+    private static CompiledUnit Lower(Unit unit)
+    {
         var nothing = new CompiledUnit(null, new FileProblems(unit.Spec.Path, default), new FileProblems(unit.Policy?.Path ?? "", default));
         if (unit.Clash is { } clash)
         {
@@ -72,16 +86,6 @@ internal static class Steps
         {
             return nothing with { SpecProblems = nothing.SpecProblems with { Problems = EquatableArray.Of(Fault(e)) } };
         }
-    }
-
-    /// <summary>The problems of a file with their places.</summary>
-    public static FileDiagnostics Diagnose(SourceFile file, EquatableArray<FileProblems> compiled, EquatableArray<string> specs)
-    {
-        IEnumerable<Problem> problems = file.Problems;
-        problems = problems.Concat(compiled.Where(p => p.Path == file.Path).SelectMany(p => p.Problems));
-        if (file.Kind == FileKind.Policy && !specs.Contains(file.Stem))
-            problems = problems.Append(ProblemCatalogue.PolicyOrphan.At("", SourceFile.NameOf(file.Stem) + SourceFile.SpecSuffix));
-        return new FileDiagnostics(file.Path, problems.Select(p => new PlacedProblem(p, file.Positions.Find(p.Node))).ToEquatableArray());
     }
 
     private static CompiledUnit Compile(Unit unit, CompiledUnit nothing)

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
+using System.Text.Json;
 using BenchmarkDotNet.Attributes;
 using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;
@@ -25,14 +27,31 @@ namespace FusionGen.Benchmarks;
 /// <param name="MostBytes">What it should allocate at most; 0 for no demand.</param>
 internal sealed record GeneratorRow(string Name, int Specs, double Seconds, long Bytes, double MostSeconds, long MostBytes)
 {
-    /// <summary>As on the command line.</summary>
+    /// <summary>As on the command line; as first argument of a process, makes it measure and answer with what it measured.</summary>
     public const string Row = "generator";
+
+    private const string ServerCollector = "DOTNET_gcServer";
 
     // So many builds of 50 specs pass until the JIT has compiled their last method for good.
     private const int WarmUps = 8;
 
-    /// <summary>Measures every row.</summary>
-    public static IEnumerable<GeneratorRow> Run()
+    /// <summary>Measures every row, in a process that collects garbage as the compiler's server does.</summary>
+    public static IReadOnlyList<GeneratorRow> Run()
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!, [typeof(GeneratorRow).Assembly.Location, Row]) { RedirectStandardOutput = true };
+        start.Environment[ServerCollector] = "1";
+        using var process = Process.Start(start)!;
+        var answer = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode == 0
+            ? JsonSerializer.Deserialize<GeneratorRow[]>(answer)!
+            : throw new FusionException("the generator could not be measured; what it said is above", ExitCode.Internal);
+    }
+
+    /// <summary>Measures every row here, and writes them to standard output.</summary>
+    public static void Answer() => Console.WriteLine(JsonSerializer.Serialize(Measure()));
+
+    private static IEnumerable<GeneratorRow> Measure()
     {
         var summary = BenchmarkRunner.Run<GeneratorBenchmarks>(ManualConfig.CreateEmpty()
             .AddColumnProvider(DefaultColumnProviders.Instance)

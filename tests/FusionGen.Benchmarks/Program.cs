@@ -10,6 +10,12 @@ if (args is [Worker.Command, ..])
     return 0;
 }
 
+if (args is [GeneratorRow.Row])
+{
+    GeneratorRow.Answer();
+    return 0;
+}
+
 if (args is ["profile", var path, var images, ..])
 {
     // With a number of threads: of predictions.

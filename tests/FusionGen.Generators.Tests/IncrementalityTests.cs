@@ -171,6 +171,16 @@ internal sealed class IncrementalityTests
         Assert.That(forward.Sources.OrderBy(s => s.Key, StringComparer.Ordinal), Is.EqualTo(backward.Sources.OrderBy(s => s.Key, StringComparer.Ordinal)));
     }
 
+    [Test]
+    public void Specs_that_are_compiled_side_by_side_come_out_as_alone()
+    {
+        var all = Enumerable.Range(0, 24).Select(i => ($"specs/s{i}.fusion.yaml", Specs.Named($"S{i}").Replace("classes: 3", $"classes: {3 + i}", StringComparison.Ordinal))).ToArray();
+        var together = new Harness(all).Run();
+        Assert.That(together.Sources, Has.Count.EqualTo(all.Length));
+        foreach (var spec in all)
+            Assert.That(new Harness(spec).Run().Sources, Is.SubsetOf(together.Sources));
+    }
+
     private static Harness Three() => new(
         ("specs/a.fusion.yaml", Specs.Named("A")), ("specs/b.fusion.yaml", Specs.Named("B")), ("specs/c.fusion.yaml", Specs.Named("C")), ("other/x.yaml", "model: [not ours"));
 }
