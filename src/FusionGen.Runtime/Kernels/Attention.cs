@@ -389,13 +389,11 @@ public static class Attention
             where V : struct, ILane<V>
         {
             var sum = V.Of(0);
-            for (nint i = 0; i < count; i += V.Count)
-            {
-                var left = count - i;
-                var value = VectorMath.ExpUpToZero(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) - V.Of(shift));
-                Simd.Store(value, ref Unsafe.Add(ref p, i), left);
-                sum = V.MultiplyAdd(value, Simd.Load<V>(ref Unsafe.Add(ref d, i), left), sum);
-            }
+            nint i = 0;
+            for (; i <= count - V.Count; i += V.Count)
+                sum = Add(VectorMath.ExpUpToZero(V.Load(ref Unsafe.Add(ref p, i)) - V.Of(shift)), ref Unsafe.Add(ref p, i), ref Unsafe.Add(ref d, i), V.Count, sum);
+            if (i < count)
+                sum = Add(VectorMath.ExpUpToZero(Simd.Load<V>(ref Unsafe.Add(ref p, i), count - i) - V.Of(shift)), ref Unsafe.Add(ref p, i), ref Unsafe.Add(ref d, i), count - i, sum);
             return sum.Sum();
         }
 
@@ -405,14 +403,21 @@ public static class Attention
             where V : struct, ILane<V>
         {
             var sum = V.Of(0);
-            for (nint i = 0; i < count; i += V.Count)
-            {
-                var left = count - i;
-                var value = Simd.Load<V>(ref Unsafe.Add(ref x, i), left) * V.Of(factor);
-                Simd.Store(value, ref Unsafe.Add(ref p, i), left);
-                sum = V.MultiplyAdd(value, Simd.Load<V>(ref Unsafe.Add(ref d, i), left), sum);
-            }
+            nint i = 0;
+            for (; i <= count - V.Count; i += V.Count)
+                sum = Add(V.Load(ref Unsafe.Add(ref x, i)) * V.Of(factor), ref Unsafe.Add(ref p, i), ref Unsafe.Add(ref d, i), V.Count, sum);
+            if (i < count)
+                sum = Add(Simd.Load<V>(ref Unsafe.Add(ref x, i), count - i) * V.Of(factor), ref Unsafe.Add(ref p, i), ref Unsafe.Add(ref d, i), count - i, sum);
             return sum.Sum();
+        }
+
+        /// <summary>Writes probabilities; returns sum + p·d.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static V Add<V>(V value, ref float p, ref float d, nint left, V sum)
+            where V : struct, ILane<V>
+        {
+            Simd.Store(value, ref p, left);
+            return V.MultiplyAdd(value, Simd.Load<V>(ref d, left), sum);
         }
 
         /// <summary>d = p·(d − δ), of a row.</summary>
@@ -420,11 +425,11 @@ public static class Attention
         private static void Centre<V>(ref float p, ref float d, nint count, float delta)
             where V : struct, ILane<V>
         {
-            for (nint i = 0; i < count; i += V.Count)
-            {
-                var left = count - i;
-                Simd.Store(Simd.Load<V>(ref Unsafe.Add(ref p, i), left) * (Simd.Load<V>(ref Unsafe.Add(ref d, i), left) - V.Of(delta)), ref Unsafe.Add(ref d, i), left);
-            }
+            nint i = 0;
+            for (; i <= count - V.Count; i += V.Count)
+                (V.Load(ref Unsafe.Add(ref p, i)) * (V.Load(ref Unsafe.Add(ref d, i)) - V.Of(delta))).Store(ref Unsafe.Add(ref d, i));
+            if (i < count)
+                Simd.Store(Simd.Load<V>(ref Unsafe.Add(ref p, i), count - i) * (Simd.Load<V>(ref Unsafe.Add(ref d, i), count - i) - V.Of(delta)), ref Unsafe.Add(ref d, i), count - i);
         }
 
         private readonly float OutputProduct<V>(int row)

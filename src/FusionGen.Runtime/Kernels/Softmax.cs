@@ -87,7 +87,10 @@ public static class Softmax
         where V : struct, ILane<V>
     {
         var max = V.Of(float.NegativeInfinity);
-        for (nint i = 0; i < count; i += V.Count)
+        nint i = 0;
+        for (; i <= count - V.Count; i += V.Count)
+            max = V.Max(max, V.Load(ref Unsafe.Add(ref x, i)));
+        if (i < count)
             max = V.Max(max, Simd.Load<V>(ref Unsafe.Add(ref x, i), count - i, float.NegativeInfinity));
         return max.Largest();
     }
@@ -98,15 +101,22 @@ public static class Softmax
         where V : struct, ILane<V>
     {
         var (shift, sum) = (V.Of(largest), V.Of(0));
-        for (nint i = 0; i < count; i += V.Count)
-        {
-            var left = count - i;
-            // Beyond the row's end: exp(−∞) = 0.
-            var value = VectorMath.ExpUpToZero(Simd.Load<V>(ref Unsafe.Add(ref x, i), left, float.NegativeInfinity) - shift);
-            sum += value;
-            Simd.Store(value, ref Unsafe.Add(ref y, i), left);
-        }
+        nint i = 0;
+        for (; i <= count - V.Count; i += V.Count)
+            sum += Exponential(ref Unsafe.Add(ref x, i), ref Unsafe.Add(ref y, i), V.Count, shift);
+        if (i < count)
+            sum += Exponential(ref Unsafe.Add(ref x, i), ref Unsafe.Add(ref y, i), count - i, shift);
         return sum.Sum();
+    }
+
+    // Beyond the row's end: exp(−∞) = 0.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Exponential<V>(ref float x, ref float y, nint left, V shift)
+        where V : struct, ILane<V>
+    {
+        var value = VectorMath.ExpUpToZero(Simd.Load<V>(ref x, left, float.NegativeInfinity) - shift);
+        Simd.Store(value, ref y, left);
+        return value;
     }
 
     /// <summary>x·factor in place.</summary>
@@ -114,11 +124,11 @@ public static class Softmax
     internal static void ScaleRow<V>(ref float x, nint count, float factor)
         where V : struct, ILane<V>
     {
-        for (nint i = 0; i < count; i += V.Count)
-        {
-            ref var place = ref Unsafe.Add(ref x, i);
-            Simd.Store(Simd.Load<V>(ref place, count - i) * V.Of(factor), ref place, count - i);
-        }
+        nint i = 0;
+        for (; i <= count - V.Count; i += V.Count)
+            (V.Load(ref Unsafe.Add(ref x, i)) * V.Of(factor)).Store(ref Unsafe.Add(ref x, i));
+        if (i < count)
+            Simd.Store(Simd.Load<V>(ref Unsafe.Add(ref x, i), count - i) * V.Of(factor), ref Unsafe.Add(ref x, i), count - i);
     }
 
     // The rows of a column's largest entries, largest first, by insertion: there are few of them.
