@@ -44,8 +44,8 @@ internal sealed record Clash(string FullName, EquatableArray<string> Paths);
 /// <summary>All that a spec's code depends on.</summary>
 internal sealed record Unit(SpecFile Spec, PolicyFile? Policy, Clash? Clash);
 
-/// <summary>What a spec compiles to.</summary>
-internal sealed record CompiledUnit(GeneratedFile? Source, FileProblems SpecProblems, FileProblems PolicyProblems);
+/// <summary>What a spec compiles to. <paramref name="Networks"/>: what other specs may share.</summary>
+internal sealed record CompiledUnit(GeneratedFile? Source, FileProblems SpecProblems, FileProblems PolicyProblems, CompiledNetworks? Networks);
 
 /// <summary>Problems of a file, by node.</summary>
 internal sealed record FileProblems(string Path, EquatableArray<Problem> Problems);

@@ -1,4 +1,5 @@
 using FusionGen.Compiler;
+using FusionGen.Compiler.Emit;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.Diagnostics;
 
@@ -15,6 +16,8 @@ public sealed class FusionGenerator : IIncrementalGenerator
     /// <inheritdoc/>
     public void Initialize(IncrementalGeneratorInitializationContext context)
     {
+        // Of one driver and those that come of it by edits.
+        var networks = new NetworkCache();
         var files = context.AdditionalTextsProvider
             .Where(static text => text.Path.EndsWith(".yaml", StringComparison.OrdinalIgnoreCase))
             .Select(static (text, cancellation) => (Text: text, File: Steps.Parse(text, cancellation))).WithTrackingName(TrackingNames.Parse)
@@ -29,7 +32,7 @@ public sealed class FusionGenerator : IIncrementalGenerator
 
         var compiled = specs.Combine(policies).Combine(clashes)
             .Select(static (input, _) => Steps.Join(input.Left.Left, input.Left.Right, input.Right)).WithTrackingName(TrackingNames.Join)
-            .Select(Steps.Begin)
+            .Select((unit, cancellation) => Steps.Begin(unit, networks, cancellation))
             .Select(Steps.Lower).WithTrackingName(TrackingNames.Lower);
 
         context.RegisterSourceOutput(

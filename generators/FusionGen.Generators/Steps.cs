@@ -54,7 +54,7 @@ internal static class Steps
         clashes.FirstOrDefault(c => c.Paths.Contains(spec.Path)));
 
     /// <summary>Values to C#, while other specs' are.</summary>
-    public static Task<CompiledUnit> Begin(Unit unit, CancellationToken cancellation) => Task.Run(() => Lower(unit), cancellation);
+    public static Task<CompiledUnit> Begin(Unit unit, NetworkCache cache, CancellationToken cancellation) => Task.Run(() => Lower(unit, cache), cancellation);
 
     /// <summary>What was begun; done here if no other thread came to it.</summary>
     public static CompiledUnit Lower(Task<CompiledUnit> begun, CancellationToken cancellation) => begun.GetAwaiter().GetResult();
@@ -69,9 +69,9 @@ internal static class Steps
         return new FileDiagnostics(file.Path, problems.Select(p => new PlacedProblem(p, file.Positions.Find(p.Node))).ToEquatableArray());
     }
 
-    private static CompiledUnit Lower(Unit unit)
+    private static CompiledUnit Lower(Unit unit, NetworkCache cache)
     {
-        var nothing = new CompiledUnit(null, new FileProblems(unit.Spec.Path, default), new FileProblems(unit.Policy?.Path ?? "", default));
+        var nothing = new CompiledUnit(null, new FileProblems(unit.Spec.Path, default), new FileProblems(unit.Policy?.Path ?? "", default), null);
         if (unit.Clash is { } clash)
         {
             var names = string.Join(", ", clash.Paths.Select(SourceFile.NameOf));
@@ -80,7 +80,7 @@ internal static class Steps
 
         try
         {
-            return Compile(unit, nothing);
+            return Compile(unit, nothing, cache);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -88,19 +88,20 @@ internal static class Steps
         }
     }
 
-    private static CompiledUnit Compile(Unit unit, CompiledUnit nothing)
+    private static CompiledUnit Compile(Unit unit, CompiledUnit nothing, NetworkCache cache)
     {
         if (unit.Spec.Document is not { } spec)
             return unit.Spec.Shell is { } shell ? nothing with { Source = FusionCompiler.Join(shell, FusionCompiler.Shell(shell)) } : nothing;
         var policy = unit.Policy?.Document;
         var policyProblems = policy is null ? default : PolicyBinder.Check(spec, policy);
-        var compiled = FusionCompiler.Compile(spec, policy is not null && policyProblems.All(p => p.Kind.Severity != Severity.Error) ? policy : null);
+        var compiled = FusionCompiler.Compile(spec, policy is not null && policyProblems.All(p => p.Kind.Severity != Severity.Error) ? policy : null, cache);
         // A policy that is there but wrong: the model's type stays known, so that the wrong choice is the only error.
         var broken = unit.Policy is not null && (policy is null || policyProblems.Any(p => p.Kind.Severity == Severity.Error));
         return new CompiledUnit(
             FusionCompiler.Join(SpecShell.Of(spec), broken ? FusionCompiler.Shell(SpecShell.Of(spec)) : compiled.Files),
             nothing.SpecProblems with { Problems = compiled.Problems },
-            nothing.PolicyProblems with { Problems = policyProblems });
+            nothing.PolicyProblems with { Problems = policyProblems },
+            compiled.Networks);
     }
 
     private static Problem Fault(Exception exception) => ProblemCatalogue.Internal.At("", $"{exception.GetType().Name}: {exception.Message}");

@@ -18,6 +18,8 @@ public sealed class Code : IEquatable<Code>
     /// <summary>Characters.</summary>
     public int Length { get; }
 
+    internal IReadOnlyList<ArraySegment<char>> Pieces => this.pieces;
+
     /// <summary>A character.</summary>
     public char this[int position]
     {
@@ -67,7 +69,9 @@ public sealed class Code : IEquatable<Code>
         {
             var (a, b) = (this.pieces[mine], other.pieces[its]);
             var count = Math.Min(a.Count - at, b.Count - place);
-            for (var i = 0; i < count; i++)
+            // A network's text may be shared.
+            var isSame = a.Array == b.Array && a.Offset + at == b.Offset + place;
+            for (var i = 0; i < count && !isSame; i++)
             {
                 if (a.Array![a.Offset + at + i] != b.Array![b.Offset + place + i])
                     return false;

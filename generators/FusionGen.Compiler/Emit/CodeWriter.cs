@@ -4,14 +4,18 @@ using FusionGen.Compiler.Graph;
 namespace FusionGen.Compiler.Emit;
 
 /// <summary>Indented text with <c>\n</c> only; takes strings and whole numbers alone, so that nothing is ever formatted by a culture. Interpolated text goes straight into it.</summary>
-internal sealed class CodeWriter
+/// <param name="depth">How deep its lines are indented.</param>
+internal sealed class CodeWriter(int depth = 0)
 {
+    private const int FirstLength = 1 << 10;
     private const int PieceLength = 1 << 13;
     private readonly List<ArraySegment<char>> pieces = [];
     private readonly char[] digits = new char[20];
-    private char[] text = new char[PieceLength];
+    private readonly int outer = depth;
+    private char[] text = new char[FirstLength];
+    private int start;
     private int length;
-    private int depth;
+    private int depth = depth;
     private bool isLineEmpty = true;
 
     /// <summary>An empty line, or the end of one.</summary>
@@ -53,6 +57,14 @@ internal sealed class CodeWriter
             this.End();
             start = next + 1;
         }
+    }
+
+    /// <summary>The rest of a line, and whole lines, as they are.</summary>
+    public void Lines(Code code)
+    {
+        this.EndPiece();
+        this.pieces.AddRange(code.Pieces);
+        this.isLineEmpty = true;
     }
 
     /// <summary>A character of a line.</summary>
@@ -125,12 +137,17 @@ internal sealed class CodeWriter
     public void Clear()
     {
         this.pieces.Clear();
-        this.length = 0;
+        (this.start, this.length) = (0, 0);
     }
 
     /// <summary>What was written.</summary>
-    public Code ToCode() =>
-        this.depth == 0 ? new Code([.. this.pieces, new ArraySegment<char>(this.text, 0, this.length)]) : throw new InvalidOperationException("unbalanced blocks");
+    public Code ToCode()
+    {
+        if (this.depth != this.outer)
+            throw new InvalidOperationException("unbalanced blocks");
+        this.EndPiece();
+        return new Code(this.pieces);
+    }
 
     /// <inheritdoc/>
     public override string ToString() => this.pieces.Count == 0 ? new string(this.text, 0, this.length) : this.ToCode().ToString();
@@ -153,7 +170,7 @@ internal sealed class CodeWriter
 
     private void Put(char c)
     {
-        if (this.length == PieceLength)
+        if (this.length == this.text.Length)
             this.NextPiece();
         this.text[this.length++] = c;
     }
@@ -162,9 +179,9 @@ internal sealed class CodeWriter
     {
         while (start < end)
         {
-            if (this.length == PieceLength)
+            if (this.length == this.text.Length)
                 this.NextPiece();
-            var count = Math.Min(end - start, PieceLength - this.length);
+            var count = Math.Min(end - start, this.text.Length - this.length);
             of.CopyTo(start, this.text, this.length, count);
             this.length += count;
             start += count;
@@ -173,8 +190,15 @@ internal sealed class CodeWriter
 
     private void NextPiece()
     {
-        this.pieces.Add(new ArraySegment<char>(this.text));
-        (this.text, this.length) = (new char[PieceLength], 0);
+        this.EndPiece();
+        (this.text, this.start, this.length) = (new char[PieceLength], 0, 0);
+    }
+
+    private void EndPiece()
+    {
+        if (this.length > this.start)
+            this.pieces.Add(new ArraySegment<char>(this.text, this.start, this.length - this.start));
+        this.start = this.length;
     }
 
     private void Indent()

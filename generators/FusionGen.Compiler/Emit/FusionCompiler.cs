@@ -12,30 +12,36 @@ public sealed record GeneratedFile(string Name, Code Code)
 }
 
 /// <summary>What a spec compiles to.</summary>
-public sealed record CompileResult(EquatableArray<GeneratedFile> Files, EquatableArray<Problem> Problems);
+/// <param name="Files">The files.</param>
+/// <param name="Problems">What is wrong with it.</param>
+/// <param name="Networks">Its networks, which a <see cref="NetworkCache"/> knows as long as somebody holds them; null where there is an error.</param>
+public sealed record CompileResult(EquatableArray<GeneratedFile> Files, EquatableArray<Problem> Problems, CompiledNetworks? Networks);
 
 /// <summary>From a spec, and a policy where one was found, to C# text. Deterministic to the byte.</summary>
 public static class FusionCompiler
 {
     /// <summary>Compiles a spec.</summary>
-    public static CompileResult Compile(SpecDocument spec, PolicyDocument? policy)
+    /// <param name="spec">The spec.</param>
+    /// <param name="policy">The policy; null where none was found.</param>
+    /// <param name="cache">Networks of specs compiled before; null for none.</param>
+    public static CompileResult Compile(SpecDocument spec, PolicyDocument? policy, NetworkCache? cache = null)
     {
-        Networks networks;
+        CompiledNetworks networks;
         try
         {
-            networks = Networks.Build(spec, policy);
+            networks = (cache ?? new NetworkCache()).Of(spec, policy);
         }
         catch (ShapeException exception)
         {
             var problem = exception.Operator.Length > 0
                 ? ProblemCatalogue.OperatorShape.At($"operators.{exception.Operator}", exception.Operator, exception.Message)
                 : ProblemCatalogue.BackboneShape.At("backbone", spec.Backbone.Family, exception.Message);
-            return new CompileResult(Shell(SpecShell.Of(spec)), EquatableArray.Of(problem));
+            return new CompileResult(Shell(SpecShell.Of(spec)), EquatableArray.Of(problem), null);
         }
-        var problems = Budget.Check(spec, policy, networks).ToEquatableArray();
+        var problems = Budget.Check(networks).ToEquatableArray();
         return problems.Any(problem => problem.Kind.Severity == Severity.Error)
-            ? new CompileResult(Shell(SpecShell.Of(spec)), problems)
-            : new CompileResult(Files(spec, policy, networks).ToEquatableArray(), problems);
+            ? new CompileResult(Shell(SpecShell.Of(spec)), problems, null)
+            : new CompileResult(Files(networks, policy).ToEquatableArray(), problems, networks);
     }
 
     /// <summary>Types without content for a spec that has no meaning, so that a wrong key is one error and not one per use of the model.</summary>
@@ -48,12 +54,10 @@ public static class FusionCompiler
     /// <summary>Hint name of a generated file. The dot before the part keeps models A and APlan apart.</summary>
     internal static string FileName(string @namespace, string model, string part) => $"{@namespace}.{model}.{part}.g.cs";
 
-    /// <summary>The static programs of a network, by the suffix of their types: a training step, and a forward pass.</summary>
-    private static IReadOnlyList<string> Programs { get; } = ["Training", "Inference"];
-
-    private static IEnumerable<GeneratedFile> Files(SpecDocument spec, PolicyDocument? policy, Networks networks)
+    private static IEnumerable<GeneratedFile> Files(CompiledNetworks networks, PolicyDocument? policy)
     {
-        yield return File(spec, "Plan", code => PlanCode.Write(code, spec, SpecHash.Of(spec), networks));
+        var spec = networks.Spec;
+        yield return File(spec, "Plan", code => PlanCode.Write(code, SpecHash.Of(spec), networks));
         yield return File(spec, "Backbone", code => Model(code, spec, "Backbone", networks.Backbone, spec.Layers.Select(_ => ""), spec.Tune.Scope switch
         {
             TuneScope.All => "the whole network, every parameter tuned",
@@ -64,28 +68,25 @@ public static class FusionCompiler
         if (networks.Supernet is { } supernet)
         {
             yield return File(spec, "Policy", code => PolicyCode.Write(code, spec));
-            yield return File(spec, "Supernet", code => Supernet(code, spec, supernet));
+            yield return File(spec, "Supernet", code => Type(code, spec, "Supernet", supernet, $"Supernet<{spec.Model}Policy>", "", $"{spec.Model} with every candidate of every layer."));
         }
         if (networks.Model is { } model)
             yield return File(spec, "Model", code => Model(code, spec, "Model", model, policy!.Choices, "the operators of the found policy and nothing else"));
         foreach (var (name, network) in networks.All)
         {
-            foreach (var part in Programs)
-                yield return File(spec, name + part, code => StaticCode.Write(code, spec.Model + name + part, networks, network, name == "Supernet", isTraining: part == Programs[0]));
+            yield return File(spec, $"{name}Training", code => Program(code, $"{spec.Model}{name}Training", network.Training, "A training step: the forward pass and the gradients of everything tuned"));
+            yield return File(spec, $"{name}Inference", code => Program(code, $"{spec.Model}{name}Inference", network.Inference, "The forward pass"));
         }
     }
 
     private static GeneratedFile File(SpecDocument spec, string suffix, Action<CodeWriter> write) =>
         new(FileName(spec.Namespace, spec.Model, suffix), SourceHeader.File(spec.Namespace, write));
 
-    private static void Model(CodeWriter code, SpecDocument spec, string suffix, Network network, IEnumerable<string> policy, string doc) =>
+    private static void Model(CodeWriter code, SpecDocument spec, string suffix, CompiledNetwork network, IEnumerable<string> policy, string doc) =>
         Type(code, spec, suffix, network, "FusionModel", $", [{string.Join(", ", policy.Select(Names.Literal))}]", $"{spec.Model}: {doc}.");
 
-    private static void Supernet(CodeWriter code, SpecDocument spec, Network network) =>
-        Type(code, spec, "Supernet", network, $"Supernet<{spec.Model}Policy>", "", $"{spec.Model} with every candidate of every layer.");
-
     /// <summary>A network's class; <paramref name="arguments"/> are what its base takes between the table of parameters and the device.</summary>
-    private static void Type(CodeWriter code, SpecDocument spec, string suffix, Network network, string baseType, string arguments, string doc)
+    private static void Type(CodeWriter code, SpecDocument spec, string suffix, CompiledNetwork network, string baseType, string arguments, string doc)
     {
         var type = spec.Model + suffix;
         code.Doc($"{doc} {spec.Doc}".TrimEnd());
@@ -97,13 +98,22 @@ public static class FusionCompiler
             {
             }
             code.Line();
-            foreach (var program in Programs)
-            {
-                code.Line("/// <inheritdoc/>");
-                code.Line($"protected override StaticProgram {program}Program() => new {type}{program}();");
-                code.Line();
-            }
-            new NetworkCode(network, isSupernet: suffix == "Supernet").Write(code);
+            code.Line("/// <inheritdoc/>");
+            code.Line($"protected override StaticProgram TrainingProgram() => new {type}Training();");
+            code.Line();
+            code.Line("/// <inheritdoc/>");
+            code.Line($"protected override StaticProgram InferenceProgram() => new {type}Inference();");
+            code.Line();
+            code.Lines(network.Members);
         }
+    }
+
+    /// <summary>A static program's class.</summary>
+    private static void Program(CodeWriter code, string type, CompiledProgram program, string doc)
+    {
+        code.Doc($"{doc}, on memory planned at compile time.");
+        code.Line(SourceHeader.GeneratedCode);
+        code.Line($"internal sealed class {type}()");
+        code.Lines(program.Class);
     }
 }

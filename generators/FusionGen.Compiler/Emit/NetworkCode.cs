@@ -18,10 +18,8 @@ internal sealed class NetworkCode
     }
 
     /// <summary>The table of parameters as the text of a collection of <c>TensorSpec</c>.</summary>
-    public static void WriteSpecs(CodeWriter code, string name, Network network)
+    public static void WriteSpecs(CodeWriter code, Network network)
     {
-        code.Doc("Every parameter, in the order of the table.");
-        code.Line($"public static IReadOnlyList<TensorSpec> {name} {{ get; }} =");
         code.Line("[");
         foreach (var run in ParameterRun.Of(network.Parameters))
         {

@@ -9,71 +9,57 @@ namespace FusionGen.Compiler.Emit;
 public sealed class Networks
 {
     private readonly SpecDocument spec;
+    private readonly PolicyDocument? policy;
     private readonly Dictionary<(Network, bool), (Differentiation? Step, StaticPlan Plan)> programs = [];
+    private Network? backbone, supernet, model;
 
-    private Networks(SpecDocument spec, Network backbone, Network? supernet, Network? model)
-    {
-        this.spec = spec;
-        this.Tokens = BackboneCatalogue.Get(spec.Backbone.Family).Tokens(spec.Backbone);
-        this.Backbone = backbone;
-        this.Supernet = supernet;
-        this.Model = model;
-        this.BackboneParameters = backbone.Parameters.Where(p => p.Role != ParameterRole.Head).Sum(p => p.Shape.Elements);
-    }
+    /// <summary>Those of a spec, and of a policy where one was found; each is built when it is asked for.</summary>
+    internal Networks(SpecDocument spec, PolicyDocument? policy) => (this.spec, this.policy) = (spec, policy);
 
     /// <summary>The frozen network and its head: the linear probe, or full fine-tuning where the spec tunes everything.</summary>
-    public Network Backbone { get; }
+    public Network Backbone => this.backbone ??= Bare(this.spec.WithoutOperators());
 
     /// <summary>Every candidate; null where there is no operator.</summary>
-    public Network? Supernet { get; }
+    public Network? Supernet => this.supernet ??= this.spec.HasOperators ? Network.Build(this.spec, this.spec.Layers) : null;
 
     /// <summary>The chosen operators; null without a policy.</summary>
-    public Network? Model { get; }
+    public Network? Model => this.model ??= this.policy is { } found ? Network.Build(this.spec, Chosen(found)) : null;
 
     /// <summary>Rows a block sees.</summary>
-    public int Tokens { get; }
+    public int Tokens => BackboneCatalogue.Get(this.spec.Backbone.Family).Tokens(this.spec.Backbone);
 
     /// <summary>Parameters of the backbone without the head.</summary>
-    public long BackboneParameters { get; }
+    public long BackboneParameters => this.Backbone.Counts.All - this.Backbone.Counts.Head;
 
-    /// <summary>
-    /// Bytes of the parameters and all that goes with the tuned ones of the largest network, in float32: a gradient and two moments; of a supernet
-    /// the gradient of another level, by differences shifted values, and by central ones those and a gradient on the other side.
-    /// </summary>
-    public long ParameterBytes => 4 * this.All.Max(pair => this.BackboneParameters + (this.CopiesOf(pair.Network) * pair.Network.Count(ParameterRole.Tuned, ParameterRole.Head)));
+    /// <inheritdoc cref="StepMemory.ParameterBytes"/>
+    public long ParameterBytes => StepMemory.ParameterBytes(this.spec, this.Backbone.Counts, this.Supernet?.Counts, this.Model?.Counts);
 
     /// <summary>The networks that exist, by the suffix of their types.</summary>
     public IEnumerable<(string Name, Network Network)> All
     {
         get
         {
-            yield return ("Backbone", this.Backbone);
+            yield return (nameof(this.Backbone), this.Backbone);
             if (this.Supernet is not null)
-                yield return ("Supernet", this.Supernet);
+                yield return (nameof(this.Supernet), this.Supernet);
             if (this.Model is not null)
-                yield return ("Model", this.Model);
+                yield return (nameof(this.Model), this.Model);
         }
     }
 
-    /// <summary>Images of a search's step; of a training step where there is nothing to search.</summary>
-    public int Batch => this.Supernet is null ? this.spec.Train.Batch : this.spec.Search.Batch;
+    /// <inheritdoc cref="StepMemory.Batch"/>
+    public int Batch => StepMemory.Batch(this.spec);
 
-    /// <summary>Passes of a training step that run at once: both sides of a central difference.</summary>
-    public int PassesOf(Network network) => network == this.Supernet && this.spec.Search.Order == SearchOrder.SecondFd ? 2 : 1;
-
-    /// <summary>Numbers for each tuned one.</summary>
-    private int CopiesOf(Network network) => network != this.Supernet ? 4 : this.spec.Search.Order switch
-    {
-        SearchOrder.SecondFd => 8,
-        SearchOrder.SecondForward => 6,
-        _ => 5,
-    };
+    /// <inheritdoc cref="StepMemory.Passes"/>
+    public int PassesOf(Network network) => StepMemory.Passes(this.spec, network == this.supernet);
 
     /// <summary>A training step of a network as its static program runs it: within the budget of memory, if computing cheap values again makes it fit.</summary>
     public Differentiation Step(Network network) => this.Program(network, isTraining: true).Step!;
 
     /// <summary>The static program of a network: of its training step, or of its forward pass.</summary>
     public StaticPlan Plan(Network network, bool isTraining) => this.Program(network, isTraining).Plan;
+
+    private static Network Bare(SpecDocument bare) => Network.Build(bare, bare.Layers);
 
     private (Differentiation? Step, StaticPlan Plan) Program(Network network, bool isTraining)
     {
@@ -101,16 +87,15 @@ public sealed class Networks
         return (step, StaticPlan.Of(step));
     }
 
-    /// <summary>Builds them.</summary>
+    /// <summary>Builds them all.</summary>
     /// <exception cref="ShapeException">The spec's sizes do not fit each other.</exception>
     public static Networks Build(SpecDocument spec, PolicyDocument? policy)
     {
-        var bare = spec.WithoutOperators();
-        return new Networks(
-            spec,
-            Network.Build(bare, bare.Layers),
-            spec.HasOperators ? Network.Build(spec, spec.Layers) : null,
-            policy is null ? null : Network.Build(spec, Chosen(policy)));
+        var networks = new Networks(spec, policy);
+        foreach (var _ in networks.All)
+        {
+        }
+        return networks;
     }
 
     /// <summary>The layers of a policy.</summary>

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Reflection;
-using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Backbones;
 using FusionGen.Compiler.Spec;
 
 namespace FusionGen.Compiler.Emit;
@@ -12,9 +12,9 @@ internal static class PlanCode
     private static readonly ConcurrentDictionary<Type, PropertyInfo[]> Written = new();
 
     /// <summary>Writes the plan class.</summary>
-    public static void Write(CodeWriter code, SpecDocument spec, string hash, Networks networks)
+    public static void Write(CodeWriter code, string hash, CompiledNetworks networks)
     {
-        var main = networks.Supernet ?? networks.Backbone;
+        var (spec, main) = (networks.Spec, networks.Main);
         code.Doc($"What is known of {spec.Model} before anything runs.");
         code.Line(SourceHeader.GeneratedCode);
         using (code.Block($"public static class {spec.Model}Plan"))
@@ -22,18 +22,18 @@ internal static class PlanCode
             Constant(code, "string", "SpecHash", Names.Literal(hash), "SHA-256 of the spec's meaning.");
             Constant(code, "int", "Depth", Text.Invariant(spec.Backbone.Depth), "Blocks.");
             Constant(code, "int", "ImageSize", Text.Invariant(spec.Backbone.Image), "Side of the square input in pixels.");
-            Constant(code, "int", "Tokens", Text.Invariant(networks.Tokens), "Rows a block sees, class token included.");
+            Constant(code, "int", "Tokens", Text.Invariant(BackboneCatalogue.Get(spec.Backbone.Family).Tokens(spec.Backbone)), "Rows a block sees, class token included.");
             Constant(code, "int", "Width", Text.Invariant(spec.Backbone.Width), "Channels of a token.");
             Constant(code, "int", "Classes", Text.Invariant(spec.Classes), "Classes of the head.");
             Constant(code, "long", "BackboneParameters", Text.Invariant(networks.BackboneParameters), "Parameters of the frozen backbone.");
-            Constant(code, "long", "HeadParameters", Text.Invariant(main.Count(ParameterRole.Head)), "Parameters of the head.");
-            Constant(code, "long", "SupernetTunedParameters", Text.Invariant(main.Count(ParameterRole.Tuned)), "Tuned parameters while searching, without the head.");
+            Constant(code, "long", "HeadParameters", Text.Invariant(main.Counts.Head), "Parameters of the head.");
+            Constant(code, "long", "SupernetTunedParameters", Text.Invariant(main.Counts.Tuned), "Tuned parameters while searching, without the head.");
             Constant(code, "long", "SupernetMacs", Text.Invariant(main.Macs), "Multiply-adds of one image through the supernet.");
             if (networks.Model is { } model)
             {
-                Constant(code, "long", "TunedParameters", Text.Invariant(model.Count(ParameterRole.Tuned)), "Tuned parameters of the found model, without the head.");
+                Constant(code, "long", "TunedParameters", Text.Invariant(model.Counts.Tuned), "Tuned parameters of the found model, without the head.");
                 Constant(code, "long", "Macs", Text.Invariant(model.Macs), "Multiply-adds of one image through the found model.");
-                Constant(code, "double", "TunedShare", Names.Literal(model.TunedShare), "Tuned share of the found model, head included, of backbone plus tuned.");
+                Constant(code, "double", "TunedShare", Names.Literal(model.Counts.TunedShare), "Tuned share of the found model, head included, of backbone plus tuned.");
             }
             Peak(code, "PeakBytes", networks, main, isTraining: true, $"a step of the {(networks.Supernet is null ? "training" : "search")}");
             if (networks.Model is { } found)
@@ -45,9 +45,11 @@ internal static class PlanCode
             foreach (var (name, network) in networks.All)
             {
                 code.Line();
-                Plan(code, spec, name, network, networks);
+                Plan(code, name, network, networks);
                 code.Line();
-                NetworkCode.WriteSpecs(code, $"{name}Tensors", network);
+                code.Doc("Every parameter, in the order of the table.");
+                code.Line($"public static IReadOnlyList<TensorSpec> {name}Tensors {{ get; }} =");
+                code.Lines(network.Tensors);
             }
         }
     }
@@ -60,14 +62,14 @@ internal static class PlanCode
     }
 
     /// <summary>Memory of a static program as a function of the batch.</summary>
-    private static void Peak(CodeWriter code, string name, Networks networks, Network network, bool isTraining, string what)
+    private static void Peak(CodeWriter code, string name, CompiledNetworks networks, CompiledNetwork network, bool isTraining, string what)
     {
-        var plan = networks.Plan(network, isTraining);
-        var parameters = isTraining ? networks.ParameterBytes : 4 * network.Parameters.Sum(parameter => parameter.Shape.Elements);
+        var program = isTraining ? network.Training : network.Inference;
+        var parameters = isTraining ? networks.ParameterBytes : sizeof(float) * network.Counts.All;
         code.Doc($"Bytes of {what} at a batch: parameters{(isTraining ? ", their gradients and moments" : "")} and the static program's memory, at most, which is with a worker for every slice of the batch.");
         code.Line(
             $"public static long {name}(int batch) => {Text.Invariant(parameters)} + " +
-            $"StaticProgram.PeakBytes({Text.Invariant(plan.SharedElements)}, {Text.Invariant(plan.PartialElements)}, {Text.Invariant(plan.SampleElements)}, {Text.Invariant(plan.ScratchElements)}, batch, {Text.Invariant(isTraining ? networks.PassesOf(network) : 1)});");
+            $"StaticProgram.PeakBytes({Text.Invariant(program.Shared)}, {Text.Invariant(program.Partial)}, {Text.Invariant(program.Sample)}, {Text.Invariant(program.Scratch)}, batch, {Text.Invariant(isTraining ? StepMemory.Passes(networks.Spec, network.IsSupernet) : 1)});");
         code.Line();
     }
 
@@ -97,8 +99,9 @@ internal static class PlanCode
         _ => $"new() {{ {string.Join(", ", Assignments(value))} }}",
     };
 
-    private static void Plan(CodeWriter code, SpecDocument spec, string name, Network network, Networks networks)
+    private static void Plan(CodeWriter code, string name, CompiledNetwork network, CompiledNetworks networks)
     {
+        var spec = networks.Spec;
         code.Doc($"The plan of {spec.Model}{name}.");
         code.Line($"public static NetworkPlan {name} {{ get; }} = new()");
         code.Line("{");
@@ -111,14 +114,14 @@ internal static class PlanCode
         code.Line("    Depth = Depth,");
         code.Line("    Classes = Classes,");
         code.Line("    BackboneParameters = BackboneParameters,");
-        code.Line($"    FrozenParameters = {Text.Invariant(network.Count(ParameterRole.Frozen))},");
-        code.Line($"    TunedParameters = {Text.Invariant(network.Count(ParameterRole.Tuned))},");
+        code.Line($"    FrozenParameters = {Text.Invariant(network.Counts.Frozen)},");
+        code.Line($"    TunedParameters = {Text.Invariant(network.Counts.Tuned)},");
         code.Line("    HeadParameters = HeadParameters,");
         if (network.Losses.Count > 1)
             code.Line($"    Losses = [{string.Join(", ", network.Losses.Select(Names.Literal))}],");
         code.Line($"    Macs = {Text.Invariant(network.Macs)},");
         code.Line($"    ActivationBytesPerImage = {Text.Invariant(network.ActivationBytes)},");
-        if (Budget.KeepBytes(spec, networks, network) is var keep and not 0)
+        if (Budget.KeepBytes(networks, network) is var keep and not 0)
             code.Line($"    KeepBytes = {(keep is { } bytes ? Text.Invariant(bytes) : "null")},");
         code.Line("    Search = Search,");
         code.Line("    Train = Train,");

@@ -23,23 +23,17 @@ internal sealed class StaticCode
         this.calls = new StaticCalls(plan, isSupernet);
     }
 
-    /// <summary>Writes the program of a network's forward pass, or of a training step of it.</summary>
-    public static void Write(CodeWriter code, string type, Networks networks, Network network, bool isSupernet, bool isTraining)
+    /// <summary>Writes the program of a network's forward pass, or of a training step of it: its class but for the line with its name.</summary>
+    public static void Write(CodeWriter code, Networks networks, Network network, bool isSupernet, bool isTraining)
     {
         var plan = networks.Plan(network, isTraining);
-        new StaticCode(plan.Network, isTraining ? networks.Step(network) : null, plan, isSupernet).Write(code, type);
+        new StaticCode(plan.Network, isTraining ? networks.Step(network) : null, plan, isSupernet).Write(code);
     }
 
-    private void Write(CodeWriter code, string type)
+    private void Write(CodeWriter code)
     {
-        code.Doc($"{(this.differentiation is null ? "The forward pass" : "A training step: the forward pass and the gradients of everything tuned")}, on memory planned at compile time.");
-        code.Line(SourceHeader.GeneratedCode);
-        using (code.Block($"internal sealed class {type} : StaticProgram"))
+        using (code.Block($"    : StaticProgram({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.plan.ScratchElements)}, {Record(this.plan[this.network.Logits])}, {(this.differentiation is null ? Record(this.plan[this.network.Features]) : "default")}, Places)"))
         {
-            using (code.Block($"public {type}()\n    : base({N(this.plan.SharedElements)}, {N(this.plan.PartialElements)}, {N(this.plan.SampleElements)}, {N(this.plan.ScratchElements)}, {Record(this.plan[this.network.Logits])}, {(this.differentiation is null ? Record(this.plan[this.network.Features]) : "default")}, Places)"))
-            {
-            }
-            code.Line();
             code.Line("private static StaticGradient[] Places { get; } =");
             code.Line("[");
             this.WriteGradients(code);

@@ -7,6 +7,7 @@ namespace FusionGen.Compiler.Graph;
 public sealed class Network
 {
     private long? macs;
+    private ParameterCounts? counts;
 
     private Network(GraphBuilder graph, Value features, Value logits, Func<IReadOnlyList<Value>, ParameterTable> parameters, Sections? sections, bool isShort)
     {
@@ -58,15 +59,12 @@ public sealed class Network
     /// <summary>Elements of the parameters of some roles.</summary>
     public long Count(params ParameterRole[] roles) => this.Parameters.Where(p => roles.Contains(p.Role)).Sum(p => p.Shape.Elements);
 
-    /// <summary>Tuned share, head included, of all parameters (VPT's convention, METHOD §2).</summary>
-    public double TunedShare
-    {
-        get
-        {
-            var tuned = this.Count(ParameterRole.Tuned, ParameterRole.Head);
-            return tuned / (double)(this.Count(ParameterRole.Frozen) + tuned);
-        }
-    }
+    /// <summary>Elements of all parameters, by what becomes of them.</summary>
+    public ParameterCounts Counts => this.counts ??= new ParameterCounts(
+        this.Count(ParameterRole.Frozen), this.Count(ParameterRole.Tuned), this.Count(ParameterRole.Head), this.Parameters.Sum(parameter => parameter.Shape.Elements));
+
+    /// <inheritdoc cref="ParameterCounts.TunedShare"/>
+    public double TunedShare => this.Counts.TunedShare;
 
     /// <summary>The network of a spec at given operators per layer: all candidates, a policy's choices, or none.</summary>
     /// <exception cref="ShapeException">The spec's sizes do not fit each other.</exception>

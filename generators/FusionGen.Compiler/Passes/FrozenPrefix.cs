@@ -9,7 +9,7 @@ namespace FusionGen.Compiler.Passes;
 /// <param name="Call">The call of the forward pass that the rest begins with.</param>
 /// <param name="Live">Places of an image, offset and length, that the rest reads.</param>
 /// <param name="Macs">Multiply-adds of an image that are not done again.</param>
-public sealed record FrozenPrefix(int Call, IReadOnlyList<(long Offset, long Elements)> Live, long Macs)
+public sealed record FrozenPrefix(int Call, EquatableArray<(long Offset, long Elements)> Live, long Macs)
 {
     /// <summary>Bytes to keep for an image.</summary>
     public long Bytes => sizeof(float) * this.Live.Sum(place => place.Elements);
@@ -19,10 +19,10 @@ public sealed record FrozenPrefix(int Call, IReadOnlyList<(long Offset, long Ele
 
     /// <summary>Why nothing is kept from epoch to epoch; null where it is.</summary>
     /// <param name="preprocessing">How the spec prepares images for training.</param>
-    /// <param name="network">The network.</param>
-    public string? Blocked(string preprocessing, Network network) =>
+    /// <param name="all">Multiply-adds of an image's forward pass.</param>
+    public string? Blocked(string preprocessing, long all) =>
         preprocessing is not ("vpt-vtab" or "squash") ? $"preprocessing {preprocessing} crops images at random"
-        : this.Macs < Least * network.Macs ? "too little of a pass to be worth keeping"
+        : this.Macs < Least * all ? "too little of a pass to be worth keeping"
         : null;
 
     /// <summary>Whether a value may be another one when the image comes again.</summary>

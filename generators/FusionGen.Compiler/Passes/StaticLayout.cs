@@ -146,7 +146,7 @@ public sealed class StaticLayout
         var before = this.calls.FindAll(other => other.Run.Stage < Stage.Forward).Concat(prefix).Sum(other => other.Run.Instructions.Count);
         return new FrozenPrefix(
             call,
-            [.. this.Live(before).SelectMany(block => this.buffers.Where(buffer => buffer.Block == this.planned[block.Index]).Select(buffer => (block.Offset + buffer.Offset, buffer.Elements)))],
+            this.Live(before).SelectMany(block => this.buffers.Where(buffer => buffer.Block == this.planned[block.Index]).Select(buffer => (block.Offset + buffer.Offset, buffer.Elements))).ToEquatableArray(),
             prefix.Sum(other => other.Run.Instructions.Sum(instruction => instruction.Value.Macs)));
     }
 

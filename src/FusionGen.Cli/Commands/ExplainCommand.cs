@@ -164,7 +164,7 @@ internal sealed class ExplainCommand : ToolCommand
         if (spec.Budget.Memory > 0)
             terminal.Line($"Computed again in the backward pass, to keep within {Numbers.Bytes(spec.Budget.Memory)}: {step.Recomputation switch { Recomputation.None => "nothing", Recomputation.Probabilities => "attention's probabilities", Recomputation.Norms => "attention's probabilities and normalised rows", _ => "attention's probabilities, normalised rows and activations" }}.");
         terminal.Line(networks.Plan(network, isTraining: true).Layout.Frozen is { } prefix
-            ? $"Before the first tuned value lie {Numbers.Text(prefix.Macs)} multiply-adds an image, the same every epoch (S6): {prefix.Blocked(spec.Train.Preprocessing, network) ?? $"training keeps their results, {Numbers.Bytes(prefix.Bytes)} an image, as far as the memory goes"}."
+            ? $"Before the first tuned value lie {Numbers.Text(prefix.Macs)} multiply-adds an image, the same every epoch (S6): {prefix.Blocked(spec.Train.Preprocessing, network.Macs) ?? $"training keeps their results, {Numbers.Bytes(prefix.Bytes)} an image, as far as the memory goes"}."
             : "Nothing lies before the first tuned value (S6).");
         terminal.Line($"Built into every graph: prompt rows are keys and values only (S1); {Numbers.Text(shared)} multiply-adds depend on parameters alone and are done once a step (S2); only rows that reach the head go on after the last attention (S3); no gradient of or before what is frozen (S7); a mixture is one affine pass and its terms.");
     }

@@ -56,8 +56,8 @@ public class FrozenPrefixTests
     {
         var network = TinySpecs.Network(TinySpecs.Vit("adapter"));
         var prefix = Prefix(network, isShort: false)!;
-        Assert.That(prefix.Blocked(preprocessing, network), Does.Contain(preprocessing));
-        Assert.That(prefix.Blocked("vpt-vtab", network), Is.Null);
-        Assert.That((prefix with { Macs = network.Macs / 21 }).Blocked("vpt-vtab", network), Does.Contain("too little"));
+        Assert.That(prefix.Blocked(preprocessing, network.Macs), Does.Contain(preprocessing));
+        Assert.That(prefix.Blocked("vpt-vtab", network.Macs), Is.Null);
+        Assert.That((prefix with { Macs = network.Macs / 21 }).Blocked("vpt-vtab", network.Macs), Does.Contain("too little"));
     }
 }
