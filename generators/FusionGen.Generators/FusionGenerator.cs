@@ -8,7 +8,7 @@ namespace FusionGen.Generators;
 /// <summary>
 /// Compiles the specs and policies of a project. Each file is read by itself; what crosses files are small tables (policies by name, models
 /// that clash, problems). Places live only in the branch of diagnostics, so that editing a comment emits nothing. The driver takes all files through
-/// one step before the next: all specs begin to compile in one and are waited for in the next, as many at once as there are processors.
+/// one step before the next: all begin to be read, or compiled, in one and are waited for in the next, as many at once as there are processors.
 /// </summary>
 [Generator(LanguageNames.CSharp)]
 public sealed class FusionGenerator : IIncrementalGenerator
@@ -20,10 +20,10 @@ public sealed class FusionGenerator : IIncrementalGenerator
         var networks = new NetworkCache();
         var files = context.AdditionalTextsProvider
             .Where(static text => text.Path.EndsWith(".yaml", StringComparison.OrdinalIgnoreCase))
-            .Select(static (text, cancellation) => (Text: text, File: Steps.Parse(text, cancellation))).WithTrackingName(TrackingNames.Parse)
+            .Select(static (text, cancellation) => (Text: text, File: Steps.BeginParse(text, cancellation))).WithTrackingName(TrackingNames.Parse)
             .Combine(context.AnalyzerConfigOptionsProvider)
             .Where(static pair => IsOurs(pair.Right, pair.Left.Text))
-            .Select(static (pair, _) => pair.Left.File).WithTrackingName(TrackingNames.Bind);
+            .Select(static (pair, cancellation) => Steps.Await(pair.Left.File, cancellation)).WithTrackingName(TrackingNames.Bind);
 
         var specs = files.Where(static file => file.Kind == FileKind.Spec).Select(Steps.Spec);
         var policies = Table(files.Where(static file => file.Kind == FileKind.Policy).Select(Steps.Policy), static policy => policy.Path);
@@ -32,8 +32,8 @@ public sealed class FusionGenerator : IIncrementalGenerator
 
         var compiled = specs.Combine(policies).Combine(clashes)
             .Select(static (input, _) => Steps.Join(input.Left.Left, input.Left.Right, input.Right)).WithTrackingName(TrackingNames.Join)
-            .Select((unit, cancellation) => Steps.Begin(unit, networks, cancellation))
-            .Select(Steps.Lower).WithTrackingName(TrackingNames.Lower);
+            .Select((unit, cancellation) => Steps.BeginLower(unit, networks, cancellation))
+            .Select(Steps.Await).WithTrackingName(TrackingNames.Lower);
 
         context.RegisterSourceOutput(
             compiled.Select(static (unit, _) => unit.Source).WithTrackingName(TrackingNames.Plan),

@@ -9,28 +9,11 @@ namespace FusionGen.Generators;
 /// <summary>What each step of the generator does with a file. No step throws for any file: one bad file shall not take the others' code away.</summary>
 internal static class Steps
 {
-    /// <summary>Text to values.</summary>
-    public static SourceFile Parse(AdditionalText file, CancellationToken cancellation)
-    {
-        var path = file.Path;
-        var kind = HasSuffix(path, SourceFile.SpecSuffix) ? FileKind.Spec : HasSuffix(path, SourceFile.PolicySuffix) ? FileKind.Policy : FileKind.Other;
-        var stem = kind == FileKind.Other ? path : path.Substring(0, path.Length - SourceFile.SpecSuffix.Length);
-        var empty = new SourceFile(path, stem, kind, null, null, default);
-        if (kind == FileKind.Other)
-            return empty with { Problems = EquatableArray.Of(ProblemCatalogue.FileName.At("", empty.Name)) };
-        try
-        {
-            var text = file.GetText(cancellation)?.ToString() ?? "";
-            if (kind == FileKind.Policy)
-                return PolicyReader.Read(text) is var policy ? empty with { Policy = policy, Problems = policy.Problems } : empty;
-            var spec = SpecReader.Read(text);
-            return empty with { Spec = spec, Problems = spec.Problems };
-        }
-        catch (Exception e) when (e is not OperationCanceledException)
-        {
-            return empty with { Problems = EquatableArray.Of(Fault(e)) };
-        }
-    }
+    /// <summary>Text to values, while other files are read.</summary>
+    public static Task<SourceFile> BeginParse(AdditionalText file, CancellationToken cancellation) => Task.Run(() => Parse(file, cancellation), cancellation);
+
+    /// <summary>What was begun; done here if no other thread came to it.</summary>
+    public static T Await<T>(Task<T> begun, CancellationToken cancellation) => begun.GetAwaiter().GetResult();
 
     /// <summary>The spec's values.</summary>
     public static SpecFile Spec(SourceFile file, CancellationToken cancellation) => new(file.Path, file.Stem, file.Spec?.Document, file.Spec?.Shell);
@@ -54,10 +37,7 @@ internal static class Steps
         clashes.FirstOrDefault(c => c.Paths.Contains(spec.Path)));
 
     /// <summary>Values to C#, while other specs' are.</summary>
-    public static Task<CompiledUnit> Begin(Unit unit, NetworkCache cache, CancellationToken cancellation) => Task.Run(() => Lower(unit, cache), cancellation);
-
-    /// <summary>What was begun; done here if no other thread came to it.</summary>
-    public static CompiledUnit Lower(Task<CompiledUnit> begun, CancellationToken cancellation) => begun.GetAwaiter().GetResult();
+    public static Task<CompiledUnit> BeginLower(Unit unit, NetworkCache cache, CancellationToken cancellation) => Task.Run(() => Lower(unit, cache), cancellation);
 
     /// <summary>The problems of a file with their places.</summary>
     public static FileDiagnostics Diagnose(SourceFile file, EquatableArray<FileProblems> compiled, EquatableArray<string> specs)
@@ -67,6 +47,29 @@ internal static class Steps
         if (file.Kind == FileKind.Policy && !specs.Contains(file.Stem))
             problems = problems.Append(ProblemCatalogue.PolicyOrphan.At("", SourceFile.NameOf(file.Stem) + SourceFile.SpecSuffix));
         return new FileDiagnostics(file.Path, problems.Select(p => new PlacedProblem(p, file.Positions.Find(p.Node))).ToEquatableArray());
+    }
+
+    /// <summary>Text to values.</summary>
+    private static SourceFile Parse(AdditionalText file, CancellationToken cancellation)
+    {
+        var path = file.Path;
+        var kind = HasSuffix(path, SourceFile.SpecSuffix) ? FileKind.Spec : HasSuffix(path, SourceFile.PolicySuffix) ? FileKind.Policy : FileKind.Other;
+        var stem = kind == FileKind.Other ? path : path.Substring(0, path.Length - SourceFile.SpecSuffix.Length);
+        var empty = new SourceFile(path, stem, kind, null, null, default);
+        if (kind == FileKind.Other)
+            return empty with { Problems = EquatableArray.Of(ProblemCatalogue.FileName.At("", empty.Name)) };
+        try
+        {
+            var text = file.GetText(cancellation)?.ToString() ?? "";
+            if (kind == FileKind.Policy)
+                return PolicyReader.Read(text) is var policy ? empty with { Policy = policy, Problems = policy.Problems } : empty;
+            var spec = SpecReader.Read(text);
+            return empty with { Spec = spec, Problems = spec.Problems };
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            return empty with { Problems = EquatableArray.Of(Fault(e)) };
+        }
     }
 
     private static CompiledUnit Lower(Unit unit, NetworkCache cache)

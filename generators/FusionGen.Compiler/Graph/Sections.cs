@@ -81,9 +81,9 @@ public sealed class Sections
         foreach (var value in values)
         {
             var owner = this.owners[value.Id];
-            for (var i = 0; i < value.Inputs.Count && !value.IsLeaf; i++)
+            for (var i = 0; i < value.InputArray.Length && !value.IsLeaf; i++)
             {
-                var input = value.Inputs[i];
+                var input = value.InputArray[i];
                 if (input.IsLeaf)
                     this.owners[input.Id] = this.owners[input.Id] is Unread ? owner : this.owners[input.Id] == owner ? owner : Common;
             }
@@ -209,11 +209,11 @@ public sealed class Sections
         for (var i = 0; i < one.Values.Count; i++)
         {
             var (a, b) = (one.Values[i], other.Values[i]);
-            if (a.IsTracked != b.IsTracked || a.Inputs.Count != b.Inputs.Count || a.Hint != b.Hint || !AreSame(a.Op, b.Op))
+            if (a.IsTracked != b.IsTracked || a.InputArray.Length != b.InputArray.Length || a.Hint != b.Hint || !AreSame(a.Op, b.Op))
                 return false;
-            for (var input = 0; input < a.Inputs.Count; input++)
+            for (var input = 0; input < a.InputArray.Length; input++)
             {
-                if (!this.AreSame(one, a.Inputs[input], other, b.Inputs[input]))
+                if (!this.AreSame(one, a.InputArray[input], other, b.InputArray[input]))
                     return false;
             }
         }

@@ -410,8 +410,16 @@ public sealed class StaticLayout
         if (end <= 1.1 * MostAlive(extents))
             return end;
         IEnumerable<Func<T, long>> orders = [extent => extent.First - extent.Last, extent => (extent.First - extent.Last) * extent.Elements, extent => extent.First, extent => -extent.Last];
-        var best = orders.Select(order => (List<T>)[.. bySize.OrderBy(order)]).Append(bySize).OrderBy(Place).First();
-        return Place(best);
+        var (best, isPlaced) = (bySize, true);
+        foreach (var order in orders)
+        {
+            List<T> other = [.. bySize.OrderBy(order)];
+            var others = Place(other, end);
+            isPlaced = others < end;
+            if (isPlaced)
+                (best, end) = (other, others);
+        }
+        return isPlaced ? end : Place(best);
     }
 
     /// <summary>What is alive at the worst moment, which is when something begins.</summary>
@@ -430,8 +438,8 @@ public sealed class StaticLayout
         return most;
     }
 
-    /// <summary>One after the other, each at the lowest place where it is in nobody's way at any time.</summary>
-    private static long Place<T>(List<T> extents)
+    /// <summary>One after the other, each at the lowest place where it is in nobody's way at any time; given up where it takes <paramref name="limit"/> or more.</summary>
+    private static long Place<T>(List<T> extents, long limit = long.MaxValue)
         where T : StaticExtent
     {
         // In the order of their offsets.
@@ -456,6 +464,8 @@ public sealed class StaticLayout
                 at++;
             placed.Insert(at, extent);
             end = Math.Max(end, offset + extent.Elements);
+            if (end >= limit)
+                return end;
         }
         return end;
     }
