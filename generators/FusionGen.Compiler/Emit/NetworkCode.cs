@@ -105,7 +105,7 @@ internal sealed class NetworkCode
             part.LastInputs.AddRange(part.Inputs.Where(input => input.Op is not InputOp && last[input.Id] == part));
             if (part.Section is not { } section)
                 continue;
-            part.Own = [.. section.Parameters.Select(this.network.Parameters.IndexOf)];
+            part.Own = section.Indices(this.network.Parameters);
             bySection.Add(section, part);
             // One method serves all that are the same, if their parameters lie in the table in the same way.
             if (bySection[section.Same] is var first && first.Own.Select(index => index - first.Start).SequenceEqual(part.Own.Select(index => index - part.Start)))
@@ -314,9 +314,9 @@ internal sealed class NetworkCode
         public Section? Section { get; }
 
         /// <summary>Where its own parameters are in the table.</summary>
-        public IReadOnlyList<int> Own { get; set; } = [];
+        public int[] Own { get; set; } = [];
 
-        public int Start => this.Own.Count > 0 ? this.Own[0] : 0;
+        public int Start => this.Own.Length > 0 ? this.Own[0] : 0;
 
         public List<Value> Inputs { get; } = [];
 
@@ -331,7 +331,7 @@ internal sealed class NetworkCode
         /// <summary>How many parts its method serves.</summary>
         public int Times { get; set; }
 
-        public bool HasAt => this.Like.Times > 1 && this.Own.Count > 0;
+        public bool HasAt => this.Like.Times > 1 && this.Own.Length > 0;
 
         public bool HasLayer => this.Like.Times > 1 && this.Section!.Mixture >= 0;
 

@@ -110,7 +110,7 @@ internal sealed class StaticCode
     private int IndexOf(ParameterOp parameter, Section? section)
     {
         if (section is not null && section.Like != section && this.network.IsShort && section.Like.IndexOf(parameter) is >= 0 and var own)
-            parameter = section.Parameters[own];
+            return section.Indices(this.network.Parameters)[own];
         return this.network.Parameters.IndexOf(parameter);
     }
 

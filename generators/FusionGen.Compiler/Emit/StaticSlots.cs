@@ -1,4 +1,5 @@
 using FusionGen.Compiler.Graph;
+using FusionGen.Compiler.Passes;
 
 namespace FusionGen.Compiler.Emit;
 
@@ -9,6 +10,7 @@ internal sealed class StaticSlots
     public const char Open = '\uE000', Close = '\uE001';
 
     private readonly List<(object Of, Section? Section)> all = [];
+    private readonly Dictionary<StaticBlock, int> ownBlocks = [];
 
     /// <summary>What the slots stand for.</summary>
     public IReadOnlyList<(object Of, Section? Section)> All => this.all;
@@ -16,15 +18,28 @@ internal sealed class StaticSlots
     /// <summary>Writes the slot of something, and what is added to its number.</summary>
     public void Write(CodeWriter code, object of, Section? section = null, long start = 0)
     {
-        var slot = 0;
-        while (slot < this.all.Count && !(ReferenceEquals(this.all[slot].Of, of) && this.all[slot].Section == section))
-            slot++;
-        if (slot == this.all.Count)
-            this.all.Add((of, section));
+        var slot = this.SlotOf(of, section);
         code.Append(Open);
         code.Append((char)('0' + slot));
         code.Append(start);
         code.Append(Close);
+    }
+
+    private int SlotOf(object of, Section? section)
+    {
+        // Most are blocks of the section itself.
+        var ownBlock = section is null ? of as StaticBlock : null;
+        if (ownBlock is not null && this.ownBlocks.TryGetValue(ownBlock, out var known))
+            return known;
+        for (var slot = 0; slot < this.all.Count && ownBlock is null; slot++)
+        {
+            if (ReferenceEquals(this.all[slot].Of, of) && this.all[slot].Section == section)
+                return slot;
+        }
+        if (ownBlock is not null)
+            this.ownBlocks.Add(ownBlock, this.all.Count);
+        this.all.Add((of, section));
+        return this.all.Count - 1;
     }
 }
 

@@ -274,7 +274,7 @@ public sealed class GraphBuilder
         var hash = (op.GetHashCode() * 31) + this.scopeHash;
         foreach (var input in inputs)
             hash = (hash * 31) + input.Id;
-        for (var i = this.last[hash & (this.last.Length - 1)] - 1; i >= 0; i = this.known[i].Before - 1)
+        for (var i = this.Place(hash) - 1; i >= 0; i = this.known[i].Before - 1)
         {
             if (this.known[i].Hash == hash && this.IsSame(this.known[i].Value, op, inputs))
                 return this.known[i].Value;
@@ -309,17 +309,22 @@ public sealed class GraphBuilder
 
     private void Note(Value value, int hash)
     {
-        ref var place = ref this.last[hash & (this.last.Length - 1)];
+        ref var place = ref this.Place(hash);
         this.known.Add((value, hash, place));
         place = this.known.Count;
     }
 
+    private ref int Place(int hash) => ref this.last[hash & (this.last.Length - 1)];
+
     private void Spread()
     {
-        var all = this.known.ToArray();
-        this.known.Clear();
         this.last = new int[2 * this.last.Length];
-        foreach (var (value, hash, _) in all)
-            this.Note(value, hash);
+        this.known.Capacity = this.last.Length;
+        for (var i = 0; i < this.known.Count; i++)
+        {
+            var (value, hash, _) = this.known[i];
+            ref var place = ref this.Place(hash);
+            (this.known[i], place) = ((value, hash, place), i + 1);
+        }
     }
 }

@@ -4,7 +4,8 @@ namespace FusionGen.Compiler.Graph;
 public sealed class Section
 {
     private IReadOnlyList<ParameterOp>? parameters;
-    private Dictionary<string, int>? indices;
+    private Dictionary<string, int>? own;
+    private int[]? indices;
     private int? mixture;
 
     internal Section(string scope, int index)
@@ -37,14 +38,17 @@ public sealed class Section
     /// <summary>Where among its own parameters one is; -1 where it is not its own.</summary>
     internal int IndexOf(ParameterOp parameter)
     {
-        if (this.indices is null)
+        if (this.own is null)
         {
-            this.indices = new Dictionary<string, int>(StringComparer.Ordinal);
-            foreach (var own in this.Parameters)
-                this.indices.Add(own.Name, this.indices.Count);
+            this.own = new Dictionary<string, int>(StringComparer.Ordinal);
+            foreach (var one in this.Parameters)
+                this.own.Add(one.Name, this.own.Count);
         }
-        return this.indices.TryGetValue(parameter.Name, out var index) ? index : -1;
+        return this.own.TryGetValue(parameter.Name, out var index) ? index : -1;
     }
+
+    /// <summary>Where in its network's table its own parameters are.</summary>
+    internal int[] Indices(ParameterTable table) => this.indices ??= [.. this.Parameters.Select(table.IndexOf)];
 
     /// <summary>What it computes, and the leaves that it alone reads.</summary>
     internal List<Value> Values { get; } = [];

@@ -14,7 +14,7 @@ public sealed class Fusion
     public const double SummaryEpsilon = 1e-5;
 
     private readonly GraphBuilder graph;
-    private readonly OperatorSpec[] operators;
+    private readonly (OperatorSpec Spec, FusionOperator Kind)[] operators;
     private readonly Func<int, bool, Value> weight;
     private readonly List<(Value Rows, Value? LogWeight)> prefixes = [];
     private readonly List<(Value Rows, Value? LogWeight)> keysValues = [];
@@ -22,7 +22,7 @@ public sealed class Fusion
     private Fusion(GraphBuilder graph, SpecDocument spec, string name, IEnumerable<string> operators, Func<int, bool, Value> weight, int heads, string bank)
     {
         this.graph = graph;
-        this.operators = [.. operators.Select(spec.Operator)];
+        this.operators = [.. operators.Select(spec.Operator).Select(one => (one, OperatorCatalogue.Get(one.Kind)))];
         this.weight = weight;
         (this.Spec, this.Name, this.Heads, this.Bank) = (spec, name, heads, bank);
     }
@@ -89,8 +89,10 @@ public sealed class Fusion
     /// <param name="y">Its result.</param>
     public Value At(Site site, Value x, Value y)
     {
+        if (!Array.Exists(this.operators, one => one.Kind.Sites.Contains(site)))
+            return y;
         var place = new SitePoint(this.graph, this, site, x, y);
-        var terms = this.operators.Select(one => Term(place, one)).ToArray();
+        var terms = Array.ConvertAll(this.operators, one => this.Term(place, one.Spec, one.Kind));
         if (terms.All(term => term == FusionTerm.Identity))
             return y;
         return (terms.Length == 1 ? this.One(y, terms[0]) : this.Mix(y, terms)).Named("fused");
@@ -100,11 +102,10 @@ public sealed class Fusion
     /// <param name="point">What it runs beside.</param>
     /// <param name="tokens">The image's tokens before the first block.</param>
     public Branch? Begin(BranchPoint point, Value tokens) => this.operators
-        .Select(one => OperatorCatalogue.Get(one.Kind).Begin(new OperatorContext(this.graph, new SitePoint(this.graph, this, Site.Branch, tokens, tokens), one), point)).FirstOrDefault();
+        .Select(one => one.Kind.Begin(new OperatorContext(this.graph, new SitePoint(this.graph, this, Site.Branch, tokens, tokens), one.Spec), point)).FirstOrDefault();
 
-    private FusionTerm Term(SitePoint place, OperatorSpec spec)
+    private FusionTerm Term(SitePoint place, OperatorSpec spec, FusionOperator kind)
     {
-        var kind = OperatorCatalogue.Get(spec.Kind);
         if (!kind.Sites.Contains(place.Site))
             return FusionTerm.Identity;
         try
@@ -129,7 +130,7 @@ public sealed class Fusion
 
     private Value Mix(Value y, FusionTerm[] terms)
     {
-        terms = [.. terms.Select((term, i) => this.Partial(y, term, this.operators[i]))];
+        terms = [.. terms.Select((term, i) => this.Partial(y, term, this.operators[i].Kind))];
         Value Weight(int candidate) => this.weight(candidate, false);
         // Where all candidates keep y as it is, the mixture does too: Σ π = 1.
         var isKept = terms.All(term => term is { KeepsTokens: true, Gain: null });
@@ -158,11 +159,11 @@ public sealed class Fusion
     /// What an operator does to the first channels, the others passing by (PC-DARTS; METHOD §3): where the search asks for it, and the operator treats every channel alike. Heads of
     /// cross-attention, low-rank products and prefixes read all channels at once.
     /// </summary>
-    private FusionTerm Partial(Value y, FusionTerm term, OperatorSpec one)
+    private FusionTerm Partial(Value y, FusionTerm term, FusionOperator kind)
     {
         var width = y.Shape.Last;
         var few = Math.Max(1, width / this.Spec.Search.Channels);
-        if (few == width || term == FusionTerm.Identity || !OperatorCatalogue.Get(one.Kind).IsChannelwise)
+        if (few == width || term == FusionTerm.Identity || !kind.IsChannelwise)
             return term;
         Value First(Value of) => this.graph.Slice(of, of.Shape.Rank - 1, 0, few);
         Value Few(Value of) => this.graph.Embed(First(of), of.Shape.Rank - 1, 0, width);
@@ -173,7 +174,7 @@ public sealed class Fusion
             // Of the product that recombines rows, only the columns that take part.
             Term = term.Term is not { } own ? null : weight => own(weight!) is var product && product.Op is MatMulOp { TransposeB: false }
                 ? this.graph.Concat(2, this.graph.Add(product.Op, product.Inputs[0], First(product.Inputs[1])), this.graph.Mul(this.graph.Slice(y, 2, few, width - few), weight!))
-                : throw new InvalidOperationException($"{one.Kind} is no product of rows"),
+                : throw new InvalidOperationException($"{kind.Kind} is no product of rows"),
         };
     }
 

@@ -38,9 +38,10 @@ internal sealed class IdleBranches
             if (pair.Key.Op is MixtureOp { Log: false } mixture)
                 idle.Embedded(pair.Value, mixture);
         }
+        Predicate<Value> mayBeZero = idle.MayBeZero;
         foreach (var value in values)
         {
-            if (value.Op is SelectOp || idle.zero[value.Id] is not null || Array.Exists(value.InputArray, idle.MayBeZero))
+            if (value.Op is SelectOp || idle.zero[value.Id] is not null || Array.Exists(value.InputArray, mayBeZero))
                 idle.zero[value.Id] = idle.Own(value, Union(idle.Zero(value), idle.ZeroBy(value)));
         }
         idle.Read(values, [.. results]);
@@ -55,7 +56,15 @@ internal sealed class IdleBranches
     }
 
     /// <summary>Whether the value is read without a candidate that it is zero without.</summary>
-    public bool IsReadThoughZero(Value value) => Array.Exists(this.Zero(value), candidate => Array.IndexOf(this.Unread(value), candidate) < 0);
+    public bool IsReadThoughZero(Value value)
+    {
+        foreach (var candidate in this.Zero(value))
+        {
+            if (Array.IndexOf(this.Unread(value), candidate) < 0)
+                return true;
+        }
+        return false;
+    }
 
     /// <summary>∂L/∂π is put together from its entries.</summary>
     private void Embedded(Value gradient, MixtureOp mixture)
