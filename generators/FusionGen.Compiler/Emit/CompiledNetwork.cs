@@ -96,23 +96,13 @@ public sealed record CompiledNetworks(SpecDocument Spec, CompiledNetwork Backbon
     public CompiledNetwork Main => this.Supernet ?? this.Backbone;
 
     /// <inheritdoc cref="Networks.BackboneParameters"/>
-    public long BackboneParameters => this.Backbone.Counts.All - this.Backbone.Counts.Head;
+    public long BackboneParameters => this.Backbone.Counts.WithoutHead;
 
     /// <inheritdoc cref="StepMemory.ParameterBytes"/>
     public long ParameterBytes => StepMemory.ParameterBytes(this.Spec, this.Backbone.Counts, this.Supernet?.Counts, this.Model?.Counts);
 
     /// <summary>The networks that exist, by the suffix of their types.</summary>
-    public IEnumerable<(string Name, CompiledNetwork Network)> All
-    {
-        get
-        {
-            yield return (nameof(this.Backbone), this.Backbone);
-            if (this.Supernet is not null)
-                yield return (nameof(this.Supernet), this.Supernet);
-            if (this.Model is not null)
-                yield return (nameof(this.Model), this.Model);
-        }
-    }
+    public IEnumerable<(string Name, CompiledNetwork Network)> All => Networks.Existing(this.Backbone, this.Supernet, this.Model);
 
     /// <summary>Bytes of a training step's program, at the spec's batch.</summary>
     public long StepBytes(CompiledNetwork network) => network.Training.PeakBytes(StepMemory.Batch(this.Spec), StepMemory.Passes(this.Spec, network.IsSupernet));

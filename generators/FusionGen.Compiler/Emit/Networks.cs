@@ -29,23 +29,13 @@ public sealed class Networks
     public int Tokens => BackboneCatalogue.Get(this.spec.Backbone.Family).Tokens(this.spec.Backbone);
 
     /// <summary>Parameters of the backbone without the head.</summary>
-    public long BackboneParameters => this.Backbone.Counts.All - this.Backbone.Counts.Head;
+    public long BackboneParameters => this.Backbone.Counts.WithoutHead;
 
     /// <inheritdoc cref="StepMemory.ParameterBytes"/>
     public long ParameterBytes => StepMemory.ParameterBytes(this.spec, this.Backbone.Counts, this.Supernet?.Counts, this.Model?.Counts);
 
     /// <summary>The networks that exist, by the suffix of their types.</summary>
-    public IEnumerable<(string Name, Network Network)> All
-    {
-        get
-        {
-            yield return (nameof(this.Backbone), this.Backbone);
-            if (this.Supernet is not null)
-                yield return (nameof(this.Supernet), this.Supernet);
-            if (this.Model is not null)
-                yield return (nameof(this.Model), this.Model);
-        }
-    }
+    public IEnumerable<(string Name, Network Network)> All => Existing(this.Backbone, this.Supernet, this.Model);
 
     /// <inheritdoc cref="StepMemory.Batch"/>
     public int Batch => StepMemory.Batch(this.spec);
@@ -58,6 +48,17 @@ public sealed class Networks
 
     /// <summary>The static program of a network: of its training step, or of its forward pass.</summary>
     public StaticPlan Plan(Network network, bool isTraining) => this.Program(network, isTraining).Plan;
+
+    /// <summary>Those that exist, by the suffix of their types.</summary>
+    internal static IEnumerable<(string Name, T Network)> Existing<T>(T backbone, T? supernet, T? model)
+        where T : class
+    {
+        yield return (nameof(Backbone), backbone);
+        if (supernet is not null)
+            yield return (nameof(Supernet), supernet);
+        if (model is not null)
+            yield return (nameof(Model), model);
+    }
 
     private static Network Bare(SpecDocument bare) => Network.Build(bare, bare.Layers);
 
@@ -92,9 +93,7 @@ public sealed class Networks
     public static Networks Build(SpecDocument spec, PolicyDocument? policy)
     {
         var networks = new Networks(spec, policy);
-        foreach (var _ in networks.All)
-        {
-        }
+        _ = networks.All;
         return networks;
     }
 

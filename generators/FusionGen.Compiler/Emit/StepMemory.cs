@@ -25,6 +25,6 @@ public static class StepMemory
             _ => 5,
         };
         var most = Math.Max(4 * backbone.Trained, Math.Max(copies * (supernet?.Trained ?? 0), 4 * (model?.Trained ?? 0)));
-        return sizeof(float) * (backbone.All - backbone.Head + most);
+        return sizeof(float) * (backbone.WithoutHead + most);
     }
 }

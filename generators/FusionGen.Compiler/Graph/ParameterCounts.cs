@@ -10,6 +10,9 @@ public readonly record struct ParameterCounts(long Frozen, long Tuned, long Head
     /// <summary>What training changes: tuned ones and the head.</summary>
     public long Trained => this.Tuned + this.Head;
 
+    /// <summary>All but the head's.</summary>
+    public long WithoutHead => this.All - this.Head;
+
     /// <summary>Tuned share, head included, of all parameters (VPT's convention, METHOD §2).</summary>
     public double TunedShare => this.Trained / (double)(this.Frozen + this.Trained);
 }
