@@ -39,6 +39,10 @@ internal sealed unsafe class Team
     private int helpers;
     private ExceptionDispatchInfo? failure;
 
+    /// <summary>A team of nobody yet.</summary>
+    // When help first comes is a matter of timing, so nothing of it is left for the runtime to compile then: an operation without parts is shared here, and one that is done alone goes the same way.
+    public Team() => this.Share(null, &Nothing, default);
+
     /// <summary>How many help.</summary>
     public int Helpers => Volatile.Read(ref this.helpers);
 
@@ -46,10 +50,13 @@ internal sealed unsafe class Team
     public static void Run<T>(scoped ref T operation, Span<float> scratch)
         where T : struct, IPartition, allows ref struct
     {
+        // It lies on the caller's stack, who does not return before all parts are done.
+        var place = Unsafe.AsPointer(ref operation);
+        delegate*<void*, int, int, Span<float>, void> run = &Part<T>;
         if (led is { } team && (team.isAlwaysCut || team.Helpers > 0))
-            team.Share(ref operation, scratch);
+            team.Share(place, run, scratch);
         else
-            operation.Run(0, 1, scratch);
+            run(place, 0, 1, scratch);
     }
 
     /// <summary>Makes the team ready for another run, before anyone leads or helps.</summary>
@@ -92,12 +99,10 @@ internal sealed unsafe class Team
             Interlocked.Decrement(ref team.helpers);
     }
 
-    private void Share<T>(scoped ref T operation, Span<float> scratch)
-        where T : struct, IPartition, allows ref struct
+    private void Share(void* operation, delegate*<void*, int, int, Span<float>, void> run, Span<float> scratch)
     {
-        // The operation lies on the leader's stack, who does not return before all parts are done.
-        this.operation = Unsafe.AsPointer(ref operation);
-        this.run = &Part<T>;
+        this.operation = operation;
+        this.run = run;
         this.pending = this.parts;
         Interlocked.Exchange(ref this.taken, ((this.taken >> NumberShift) + 1) << NumberShift);
         while (this.TryPart(scratch))
@@ -132,4 +137,8 @@ internal sealed unsafe class Team
 
     private static void Part<T>(void* operation, int part, int parts, Span<float> scratch)
         where T : struct, IPartition, allows ref struct => Unsafe.AsRef<T>(operation).Run(part, parts, scratch);
+
+    private static void Nothing(void* operation, int part, int parts, Span<float> scratch)
+    {
+    }
 }

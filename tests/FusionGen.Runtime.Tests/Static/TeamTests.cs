@@ -1,3 +1,4 @@
+using System.Runtime;
 using FusionGen.Static;
 
 namespace FusionGen.Runtime.Tests.Static;
@@ -115,6 +116,29 @@ public sealed class TeamTests
         Assert.That(counts, Is.All.EqualTo(1));
     }
 
+    /// <summary>When help comes is a matter of timing; that it comes for the first time leaves nothing to compile on the thread that works, be it the first operation at all.</summary>
+    [Test]
+    public void Help_that_comes_late_finds_everything_compiled()
+    {
+        static long Compiled(Team team, ref Late operation)
+        {
+            var before = JitInfo.GetCompiledMethodCount(currentThread: true);
+            Team.Run(ref operation, default);
+            return JitInfo.GetCompiledMethodCount(currentThread: true) - before;
+        }
+        var team = new Team();
+        team.Gather(2);
+        team.Lead();
+        var operation = new Late { Parts = new int[1] };
+        _ = Compiled(team, ref operation);
+        Assert.That(operation.Parts[0], Is.EqualTo(1), "alone");
+        team.Gather(2, isAlwaysCut: true);
+        var methods = Compiled(team, ref operation);
+        Team.Leave();
+        Assert.That(operation.Parts[0], Is.EqualTo(4), "shared");
+        Assert.That(methods, Is.Zero);
+    }
+
     /// <summary>Two threads do have a part each at the same time, each with its own scratch.</summary>
     [Test]
     public void Helpers_help()
@@ -194,6 +218,13 @@ public sealed class TeamTests
             Assert.That(parts, Is.EqualTo(this.Counts.Length));
             this.Counts[part]++;
         }
+    }
+
+    private struct Late : IPartition
+    {
+        public int[] Parts;
+
+        public readonly void Run(int part, int parts, Span<float> scratch) => this.Parts[0] = parts;
     }
 
     private struct Meeting : IPartition
