@@ -5,18 +5,29 @@ namespace FusionGen.Compiler.Emit;
 
 /// <summary>Indented text with <c>\n</c> only; takes strings and whole numbers alone, so that nothing is ever formatted by a culture. Interpolated text goes straight into it.</summary>
 /// <param name="depth">How deep its lines are indented.</param>
-internal sealed class CodeWriter(int depth = 0)
+/// <param name="isOnePiece">Whether its text stays in one piece, for those who look at it again (<see cref="Piece"/>).</param>
+internal sealed class CodeWriter(int depth = 0, bool isOnePiece = false)
 {
     private const int FirstLength = 1 << 10;
     private const int PieceLength = 1 << 13;
+    private const int OnePieceLength = 1 << 14;
     private readonly List<ArraySegment<char>> pieces = [];
     private readonly char[] digits = new char[20];
     private readonly int outer = depth;
-    private char[] text = new char[FirstLength];
+    private char[] text = new char[isOnePiece ? OnePieceLength : FirstLength];
     private int start;
     private int length;
     private int depth = depth;
     private bool isLineEmpty = true;
+
+    /// <summary>How deep the next line is indented.</summary>
+    public int Depth => this.depth;
+
+    /// <summary>What was written, up to <see cref="Position"/>.</summary>
+    public char[] Piece => this.text;
+
+    /// <summary>Where in its piece the next character goes.</summary>
+    public int Position => this.length;
 
     /// <summary>An empty line, or the end of one.</summary>
     public void Line() => this.End();
@@ -133,12 +144,8 @@ internal sealed class CodeWriter(int depth = 0)
         this.Line("</summary>");
     }
 
-    /// <summary>Starts anew.</summary>
-    public void Clear()
-    {
-        this.pieces.Clear();
-        (this.start, this.length) = (0, 0);
-    }
+    /// <summary>Takes back the lines from a position of its piece on.</summary>
+    public void TakeBack(int position) => this.length = position;
 
     /// <summary>What was written.</summary>
     public Code ToCode()
@@ -150,7 +157,7 @@ internal sealed class CodeWriter(int depth = 0)
     }
 
     /// <inheritdoc/>
-    public override string ToString() => this.pieces.Count == 0 ? new string(this.text, 0, this.length) : this.ToCode().ToString();
+    public override string ToString() => this.ToCode().ToString();
 
     /// <summary>Text as XML content.</summary>
     public static string Escape(string text) => text.Replace("&", "&amp;").Replace("<", "&lt;").Replace(">", "&gt;").Replace("\r", "").Replace("\n", " ");
@@ -175,6 +182,23 @@ internal sealed class CodeWriter(int depth = 0)
         this.text[this.length++] = c;
     }
 
+    /// <summary>Part of a text whose lines are indented already.</summary>
+    public void Copy(char[] of, int start, int end)
+    {
+        if (start == end)
+            return;
+        this.isLineEmpty = of[end - 1] == '\n';
+        while (start < end)
+        {
+            if (this.length == this.text.Length)
+                this.NextPiece();
+            var count = Math.Min(end - start, this.text.Length - this.length);
+            Array.Copy(of, start, this.text, this.length, count);
+            this.length += count;
+            start += count;
+        }
+    }
+
     private void Copy(string of, int start, int end)
     {
         while (start < end)
@@ -190,6 +214,11 @@ internal sealed class CodeWriter(int depth = 0)
 
     private void NextPiece()
     {
+        if (isOnePiece)
+        {
+            Array.Resize(ref this.text, 2 * this.text.Length);
+            return;
+        }
         this.EndPiece();
         (this.text, this.start, this.length) = (new char[PieceLength], 0, 0);
     }

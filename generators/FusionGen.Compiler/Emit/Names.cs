@@ -44,6 +44,8 @@ internal static class Names
     /// <summary>A C# string literal.</summary>
     public static string Literal(string text)
     {
+        if (text.All(c => c is >= ' ' and <= '~' and not ('"' or '\\')))
+            return "\"" + text + "\"";
         var result = new StringBuilder("\"");
         foreach (var c in text)
         {

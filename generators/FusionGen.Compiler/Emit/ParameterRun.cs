@@ -13,50 +13,51 @@ internal sealed record ParameterRun(int Start, int Length, int Times, int First,
     /// <summary>A table as runs, one after another.</summary>
     public static IEnumerable<ParameterRun> Of(IReadOnlyList<ParameterOp> table)
     {
-        var names = table.Select(parameter => parameter.Name.Split('.')).ToList();
         for (var start = 0; start < table.Count;)
         {
-            var run = Longest(table, names, start) ?? new ParameterRun(start, 1, 1, 0, []);
+            var run = Longest(table, start) ?? new ParameterRun(start, 1, 1, 0, []);
             yield return run;
             start += run.Length * run.Times;
         }
     }
 
-    private static ParameterRun? Longest(IReadOnlyList<ParameterOp> table, List<string[]> names, int start)
+    private static ParameterRun? Longest(IReadOnlyList<ParameterOp> table, int start)
     {
         for (var length = 1; start + (2 * length) <= table.Count; length++)
         {
-            if (Place(table, names, start, start + length) is not { } place)
+            if (Place(table[start], table[start + length]) is not { } first)
                 continue;
-            var (first, places, end) = (int.Parse(names[start][place], System.Globalization.CultureInfo.InvariantCulture), new List<int>(), start);
-            for (; end + length < table.Count && Place(table, names, end, end + length) is { } next; end++)
+            var (places, end) = (new List<int>(), start);
+            for (; end + length < table.Count && Place(table[end], table[end + length]) is { } next; end++)
             {
                 if (end >= start + length)
                     continue;
-                if (names[end][next] != names[start][place])
+                if (next.Number != first.Number)
                     break;
-                places.Add(next);
+                places.Add(next.Part);
             }
             if (places.Count == length)
-                return new ParameterRun(start, length, 1 + ((end - start) / length), first, places);
+                return new ParameterRun(start, length, 1 + ((end - start) / length), first.Number, places);
         }
         return null;
     }
 
     /// <summary>The part of two names that is a number, and one more in the second; null where anything else differs.</summary>
-    private static int? Place(IReadOnlyList<ParameterOp> table, List<string[]> names, int one, int other)
+    private static (int Part, int Number)? Place(ParameterOp one, ParameterOp other)
     {
-        if (table[one].Role != table[other].Role || table[one].Shape != table[other].Shape || table[one].Init != table[other].Init || names[one].Length != names[other].Length)
+        if (one.Role != other.Role || one.Shape != other.Shape || one.Init != other.Init)
             return null;
-        int? place = null;
-        for (var part = 0; part < names[one].Length; part++)
-        {
-            if (names[one][part] == names[other][part])
-                continue;
-            if (place is not null || !int.TryParse(names[one][part], out var number) || !int.TryParse(names[other][part], out var next) || next != number + 1)
-                return null;
-            place = part;
-        }
-        return place;
+        var (a, b, differ) = (one.Name, other.Name, 0);
+        while (differ < a.Length && differ < b.Length && a[differ] == b[differ])
+            differ++;
+        var start = differ == 0 ? 0 : a.LastIndexOf('.', differ - 1) + 1;
+        var (end, otherEnd) = (End(a, start), End(b, start));
+        if (a.Length - end != b.Length - otherEnd || string.CompareOrdinal(a, end, b, otherEnd, a.Length - end) != 0)
+            return null;
+        if (!int.TryParse(a.Substring(start, end - start), out var number) || !int.TryParse(b.Substring(start, otherEnd - start), out var next) || next != number + 1)
+            return null;
+        return (a.Take(start).Count(c => c == '.'), number);
     }
+
+    private static int End(string name, int start) => name.IndexOf('.', start) is >= 0 and var dot ? dot : name.Length;
 }

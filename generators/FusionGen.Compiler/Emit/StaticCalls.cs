@@ -1,19 +1,18 @@
+using System.Runtime.CompilerServices;
 using FusionGen.Compiler.Graph;
 using FusionGen.Compiler.Passes;
 
 namespace FusionGen.Compiler.Emit;
 
 /// <summary>The calls of a static program: one for each operation.</summary>
-internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
+internal sealed class StaticCalls(StaticPlan plan, bool isSupernet, CodeWriter writer)
 {
-    private readonly CodeWriter code = new();
-    private StaticSlots slots = new();
+    private readonly CodeWriter code = writer;
+    private readonly StaticSlots slots = new(plan.Layout.Blocks);
 
-    /// <summary>The calls of some instructions, with a slot for every block, parameter and mixture.</summary>
-    public (string Text, StaticSlots Slots) Write(IReadOnlyList<StaticInstruction> instructions)
+    /// <summary>Writes the calls of some instructions, with a slot for every block, parameter and mixture; the slots.</summary>
+    public StaticSlot[] Write(IReadOnlyList<StaticInstruction> instructions)
     {
-        this.code.Clear();
-        this.slots = new StaticSlots();
         for (var (start, end) = (0, 0); start < instructions.Count; start = end)
         {
             var needs = plan.Idle.Needs(instructions[start].Value);
@@ -21,7 +20,7 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
                 end++;
             this.WriteAlike(instructions, start, end, needs);
         }
-        return (this.code.ToString(), this.slots);
+        return this.slots.Take();
     }
 
     /// <summary>Which memory a place is in.</summary>
@@ -55,7 +54,7 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
             if (!plan.Idle.IsReadThoughZero(instruction.Value) || instruction.Residual == instruction.Result)
                 continue;
             otherwise ??= this.code.Block("else");
-            this.Call(null, "Keep", instruction.Residual, instruction.Result);
+            this.Call(null, $"Keep({instruction.Residual}, {instruction.Result})");
         }
         otherwise?.Dispose();
     }
@@ -66,18 +65,18 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
         var first = summands[0];
         if (summands.Count < 4 || summands.Any(summand => summand.Place.Buffer is not { } buffer || buffer.Block.Phase != first.Place.Buffer?.Block.Phase))
         {
-            Argument sum = new(first.Place, first.Section);
-            foreach (var (place, section) in summands.Skip(1))
+            var sum = first;
+            foreach (var summand in summands.Skip(1))
             {
-                this.Call(i.Value, "Add", sum, new Argument(place, section), i.Result);
-                sum = i.Result;
+                this.Call(i.Value, $"Add({sum}, {summand}, {i.Result})");
+                sum = (i.Result, null);
             }
             return;
         }
-        this.Call(null, "Keep", new Argument(first.Place, first.Section), i.Result);
+        this.Call(null, $"Keep({first}, {i.Result})");
         this.code.Line($"foreach (var i in (ReadOnlySpan<int>)[{string.Join(", ", summands.Skip(1).Select(summand => Text.Invariant(plan.Layout.Offset(summand.Place, summand.Section))))}])");
         this.code.Append("    ");
-        this.Call(i.Value, "Add", i.Result, $"f.{Arena(first.Place)}(i, {Text.Invariant(i.Result.Elements)})", i.Result);
+        this.Call(i.Value, $"Add({i.Result}, f.{Arena(first.Place)}(i, {i.Result.Elements}), {i.Result})");
     }
 
     /// <summary>One call, or few.</summary>
@@ -89,22 +88,18 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
         switch (value.Op)
         {
             case LinearOp op:
-                this.Call(value, "Linear", x[0], x[1], op.Bias ? x[2] : null, residual, r, Count(shape, shape.Elements / shape.Last), shapes[0].Last, shape.Last);
+                this.Call(value, $"Linear({x[0]}, {x[1]}, {(op.Bias ? x[2] : null)}, {residual}, {r}, {Count(shape, shape.Elements / shape.Last)}, {shapes[0].Last}, {shape.Last})");
                 break;
             case MatMulOp op:
-                Argument m = shape.Rank == 2 && shape.IsPerSample ? Count(shape, shape[0].Size) : shape[-2].Size;
-                Argument outer = shape.Rank == 2 ? 1 : Count(shape, shape.Elements / shape[-2].Size / shape.Last);
-                this.Call(
-                    value, "MatMul", x[0], op.TransposeA, IsRepeated(shapes[0], shape), x[1], op.TransposeB, IsRepeated(shapes[1], shape),
-                    residual, r, outer, m, shape.Last, shapes[0][op.TransposeA ? -2 : -1].Size);
+                var m = shape.Rank == 2 ? Count(shape, shape[0].Size) : new Amount(shape[-2].Size);
+                var outer = shape.Rank == 2 ? new Amount(1) : Count(shape, shape.Elements / shape[-2].Size / shape.Last);
+                this.Call(value, $"MatMul({x[0]}, {op.TransposeA}, {IsRepeated(shapes[0], shape)}, {x[1]}, {op.TransposeB}, {IsRepeated(shapes[1], shape)}, {residual}, {r}, {outer}, {m}, {shape.Last}, {(shapes[0][op.TransposeA ? -2 : -1].Size)})");
                 break;
             case MatMulSumOp op:
-                this.Call(
-                    value, "MatMulSum", x[0], op.TransposeA, x[1], op.TransposeB, r,
-                    Count(shapes[0], shapes[0][0].Size), shape[0].Size, shape[1].Size, shapes[0][op.TransposeA ? 1 : 2].Size);
+                this.Call(value, $"MatMulSum({x[0]}, {op.TransposeA}, {x[1]}, {op.TransposeB}, {r}, {Count(shapes[0], shapes[0][0].Size)}, {shape[0].Size}, {shape[1].Size}, {(shapes[0][op.TransposeA ? 1 : 2].Size)})");
                 break;
             case AddOp when IsSuffix(shapes[0], shape) && IsSuffix(shapes[1], shape):
-                this.Call(value, "Add", x[0], x[1], r);
+                this.Call(value, $"Add({x[0]}, {x[1]}, {r})");
                 break;
             case AddOp:
                 // Dimensions in the middle are stretched: one copy, and one that adds.
@@ -113,80 +108,77 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
                 break;
             case MulOp:
                 RequireSuffixes(shapes, shape);
-                this.Call(value, "Mul", x[0], x[1], r);
+                this.Call(value, $"Mul({x[0]}, {x[1]}, {r})");
                 break;
             case MulAddOp:
                 RequireSuffixes(shapes, shape);
-                this.Call(value, "MulAdd", x[0], x[1], x[2], r);
+                this.Call(value, $"MulAdd({x[0]}, {x[1]}, {x[2]}, {r})");
                 break;
             case MixOp op:
-                this.Call(value, "Mix", x[0], op.Transposed, x[1], residual, r, isSupernet ? "f.IsDiscrete" : "true", Count(shape, shape[0].Size), shape[1].Size, shape.Last);
+                this.Call(value, $"Mix({x[0]}, {op.Transposed}, {x[1]}, {residual}, {r}, {(isSupernet ? "f.IsDiscrete" : "true")}, {Count(shape, shape[0].Size)}, {shape[1].Size}, {shape.Last})");
                 break;
             case MixGradientOp:
-                this.Call(value, "MixGradient", x[0], x[1], x[2], r, isSupernet ? "f.IsDiscrete" : "true", Count(shapes[1], shapes[1][0].Size), shape.Last, shapes[1].Last);
+                this.Call(value, $"MixGradient({x[0]}, {x[1]}, {x[2]}, {r}, {(isSupernet ? "f.IsDiscrete" : "true")}, {Count(shapes[1], shapes[1][0].Size)}, {shape.Last}, {shapes[1].Last})");
                 break;
             case SumToOp when IsSuffix(shape, shapes[0]):
-                this.Call(value, "SumTo", x[0], r);
+                this.Call(value, $"SumTo({x[0]}, {r})");
                 break;
             case SumToOp:
-                this.Call(null, "Keep", "default", r);
+                this.Call(null, $"Keep(default, {r})");
                 this.Copy(value, x[0], Strides(shapes[0]), 0, r, Stretched(shape, shapes[0]), 0, shapes[0], add: true);
                 break;
             case MulSumToOp:
                 RequireSuffixes([shape, .. shapes], Shape.Broadcast(shapes[0], shapes[1]));
-                this.Call(value, "MulSumTo", x[0], x[1], r);
+                this.Call(value, $"MulSumTo({x[0]}, {x[1]}, {r})");
                 break;
             case ScaleOp op:
-                this.Call(value, "Scale", x[0], Number(op.Factor), Number(op.Offset), r);
+                this.Call(value, $"Scale({x[0]}, {op.Factor}f, {op.Offset}f, {r})");
                 break;
             case UnaryOp op:
-                this.Call(value, "Apply", $"Activation.{op.Kind}", x[0], r);
+                this.Call(value, $"Apply(Activation.{op.Kind}, {x[0]}, {r})");
                 break;
             case UnaryGradientOp op:
-                this.Call(value, "ApplyGradient", $"Activation.{op.Kind}", x[0], x[1], r);
+                this.Call(value, $"ApplyGradient(Activation.{op.Kind}, {x[0]}, {x[1]}, {r})");
                 break;
             case LayerNormOp op:
-                this.Call(value, "LayerNorm", x[0], op.Affine ? x[1] : null, op.Affine ? x[2] : null, r, saved, shape.Last, Number(op.Epsilon));
+                this.Call(value, $"LayerNorm({x[0]}, {(op.Affine ? x[1] : null)}, {(op.Affine ? x[2] : null)}, {r}, {saved}, {shape.Last}, {op.Epsilon}f)");
                 break;
             case LayerNormGradientOp op:
-                this.Call(value, "LayerNormGradient", x[0], x[1], op.Affine ? x[2] : null, saved, residual, r, shape.Last);
+                this.Call(value, $"LayerNormGradient({x[0]}, {x[1]}, {(op.Affine ? x[2] : null)}, {saved}, {residual}, {r}, {shape.Last})");
                 break;
             case LayerNormScaleGradientOp:
-                this.Call(value, "LayerNormScaleGradient", x[0], x[1], saved, r, shape.Last);
+                this.Call(value, $"LayerNormScaleGradient({x[0]}, {x[1]}, {saved}, {r}, {shape.Last})");
                 break;
             case SoftmaxOp op:
-                this.Call(value, "Softmax", x[0], r, shape[op.Axis].Size, Inner(shape, op.Axis), op.Top > 0 && op.WhenDiscrete && isSupernet ? $"f.IsDiscrete ? {Text.Invariant(op.Top)} : 0" : op.Top);
+                var top = Text.Invariant(op.Top);
+                this.Call(value, $"Softmax({x[0]}, {r}, {shape[op.Axis].Size}, {Inner(shape, op.Axis)}, {(op.Top > 0 && op.WhenDiscrete && isSupernet ? $"f.IsDiscrete ? {top} : 0" : top)})");
                 break;
             case SoftmaxGradientOp op:
-                this.Call(value, "SoftmaxGradient", x[0], x[1], r, shape[op.Axis].Size, Inner(shape, op.Axis));
+                this.Call(value, $"SoftmaxGradient({x[0]}, {x[1]}, {r}, {shape[op.Axis].Size}, {Inner(shape, op.Axis)})");
                 break;
             case AttentionOp op:
                 var (prefix, weight, bias) = AttentionInputs(op, x);
-                this.Call(value, "Attention", x[0], prefix, weight, bias, r, saved, "f.Scratch", Count(shape, shape[0].Size), shapes[0][1].Size, shape.Last, op.Heads, shape[1].Size, Rows(op.Prefixes.Count > 0, shapes, 1));
+                this.Call(value, $"Attention({x[0]}, {prefix}, {weight}, {bias}, {r}, {saved}, f.Scratch, {Count(shape, shape[0].Size)}, {shapes[0][1].Size}, {shape.Last}, {op.Heads}, {shape[1].Size}, {Rows(op.Prefixes.Count > 0, shapes, 1)})");
                 break;
             case AttentionGradientOp op:
                 var (rows, logWeight, summand) = AttentionInputs(op.Attention, x);
-                var (dRows, dLogWeight, dSummand) = AttentionInputs(op.Attention, [.. x.Select((_, input) => Part(i, input))]);
-                this.Call(
-                    value, "AttentionGradient", x[0], rows, logWeight, summand, x[x.Count - 2], x[x.Count - 1], saved, r, dRows, dLogWeight, dSummand, "f.Scratch",
-                    Count(shape, shape[0].Size), shape[1].Size, shape.Last / 3, op.Attention.Heads, shapes[shapes.Length - 1][1].Size, Rows(op.Attention.Prefixes.Count > 0, shapes, 1));
+                var (dRows, dLogWeight, dSummand) = AttentionInputs(op.Attention, Parts(i));
+                this.Call(value, $"AttentionGradient({x[0]}, {rows}, {logWeight}, {summand}, {x[x.Count - 2]}, {x[x.Count - 1]}, {saved}, {r}, {dRows}, {dLogWeight}, {dSummand}, f.Scratch, {Count(shape, shape[0].Size)}, {shape[1].Size}, {shape.Last / 3}, {op.Attention.Heads}, {shapes[shapes.Length - 1][1].Size}, {Rows(op.Attention.Prefixes.Count > 0, shapes, 1)})");
                 break;
             case HeadProductOp op:
-                this.Call(value, "HeadProduct", x[0], x[1], r, op.Transposed, Count(shape, shape[0].Size), op.Heads, shapes[1][0].Size / op.Heads, shapes[1].Last);
+                this.Call(value, $"HeadProduct({x[0]}, {x[1]}, {r}, {op.Transposed}, {Count(shape, shape[0].Size)}, {op.Heads}, {shapes[1][0].Size / op.Heads}, {shapes[1].Last})");
                 break;
             case RowAttentionOp op:
-                this.Call(value, "RowAttention", x[0], x[1], op.Prefix ? x[2] : null, op.Weighed ? x[3] : null, r, saved, Count(shape, shape[0].Size), shapes[0][1].Size, shape.Last, shape[1].Size, Rows(op.Prefix, shapes, 2));
+                this.Call(value, $"RowAttention({x[0]}, {x[1]}, {(op.Prefix ? x[2] : null)}, {(op.Weighed ? x[3] : null)}, {r}, {saved}, {Count(shape, shape[0].Size)}, {shapes[0][1].Size}, {shape.Last}, {shape[1].Size}, {Rows(op.Prefix, shapes, 2)})");
                 break;
             case RowAttentionGradientOp op:
-                this.Call(
-                    value, "RowAttentionGradient", x[0], x[1], op.Attention.Prefix ? x[2] : null, x[x.Count - 1], saved, r, Part(i, 1), Part(i, 2), Part(i, 3), "f.Scratch",
-                    Count(shape, shape[0].Size), shape[1].Size, shape.Last, shapes[1][1].Size, Rows(op.Attention.Prefix, shapes, 2));
+                this.Call(value, $"RowAttentionGradient({x[0]}, {x[1]}, {(op.Attention.Prefix ? x[2] : null)}, {x[x.Count - 1]}, {saved}, {r}, {Part(i, 1)}, {Part(i, 2)}, {Part(i, 3)}, f.Scratch, {Count(shape, shape[0].Size)}, {shape[1].Size}, {shape.Last}, {shapes[1][1].Size}, {Rows(op.Attention.Prefix, shapes, 2)})");
                 break;
             case BlockDiagonalOp:
-                this.Call(value, "BlockDiagonal", x[0], r, shapes[0][0].Size, shapes[0][1].Size, shapes[0][2].Size);
+                this.Call(value, $"BlockDiagonal({x[0]}, {r}, {shapes[0][0].Size}, {shapes[0][1].Size}, {shapes[0][2].Size})");
                 break;
             case DiagonalBlocksOp:
-                this.Call(value, "DiagonalBlocks", x[0], r, shape[0].Size, shape[1].Size, shape[2].Size);
+                this.Call(value, $"DiagonalBlocks({x[0]}, {r}, {shape[0].Size}, {shape[1].Size}, {shape[2].Size})");
                 break;
             case ConcatOp op:
                 var at = 0;
@@ -198,7 +190,7 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
                 break;
             case ReadoutsOp:
                 for (var stream = 0; stream < x.Count; stream++)
-                    this.Copy(value, x[stream], Strides(shapes[stream]), 0, r, Strides(shape.Without(1)).Select((stride, axis) => axis == 0 ? stride * x.Count : stride).ToArray(), stream * shape.Last, shapes[stream]);
+                    this.Copy(value, x[stream], Strides(shapes[stream]), 0, r, Readouts(shape, x.Count), stream * shape.Last, shapes[stream]);
                 break;
             case SliceOp op:
                 this.Copy(value, x[0], Strides(shapes[0]), op.Start * Strides(shapes[0])[Axis(op.Axis, shapes[0])], r, Strides(shape), 0, shape);
@@ -209,46 +201,46 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
                 break;
             case EmbedOp op:
                 if (i.Residual is null || i.Residual != i.Result)
-                    this.Call(null, "Keep", residual, r);
+                    this.Call(null, $"Keep({residual}, {r})");
                 this.Copy(value, x[0], Strides(shapes[0]), 0, r, Strides(shape), op.Start * Strides(shape)[Axis(op.Axis, shape)], shapes[0], add: i.Residual is not null);
                 break;
             case PermuteOp op:
-                this.Copy(value, x[0], [.. op.Order.Select(axis => Strides(shapes[0])[axis])], 0, r, Strides(shape), 0, shape);
+                this.Copy(value, x[0], Permuted(shapes[0], op.Order), 0, r, Strides(shape), 0, shape);
                 break;
             case ExpandOp or BroadcastToOp:
                 this.Copy(value, x[0], Stretched(shapes[0], shape), 0, r, Strides(shape), 0, shape);
                 break;
             case DropoutMaskOp op:
-                this.Call(value, "DropoutMask", "f", $"{Text.Invariant(op.Number)}u", Number(op.Rate), op.Shape.IsPerSample, r);
+                this.Call(value, $"DropoutMask(f, {op.Number}u, {op.Rate}f, {op.Shape.IsPerSample}, {r})");
                 break;
             case RollOp op:
-                this.Call(value, "Roll", x[0], r, op.Shift, shape[1].Size, shape[2].Size, shape[3].Size);
+                this.Call(value, $"Roll({x[0]}, {r}, {op.Shift}, {shape[1].Size}, {shape[2].Size}, {shape[3].Size})");
                 break;
             case PadOp:
-                this.Call(null, "Keep", "default", r);
+                this.Call(null, $"Keep(default, {r})");
                 this.Copy(value, x[0], Strides(shapes[0]), 0, r, Strides(shape), 0, shapes[0]);
                 break;
             case PatchEmbedOp op:
-                this.Call(value, "PatchRows", x[0], saved, op.Patch, shapes[0][1].Size, shapes[0][2].Size);
-                this.Call(value, "Linear", saved, x[1], x[2], "default", r, Count(shape, shape[1].Size), shapes[0][1].Size * op.Patch * op.Patch, shape.Last);
+                this.Call(value, $"PatchRows({x[0]}, {saved}, {op.Patch}, {shapes[0][1].Size}, {shapes[0][2].Size})");
+                this.Call(value, $"Linear({saved}, {x[1]}, {x[2]}, default, {r}, {Count(shape, shape[1].Size)}, {shapes[0][1].Size * op.Patch * op.Patch}, {shape.Last})");
                 break;
             case PatchRowsOp op:
-                this.Call(value, "PatchRows", x[0], r, op.Patch, shapes[0][1].Size, shapes[0][2].Size);
+                this.Call(value, $"PatchRows({x[0]}, {r}, {op.Patch}, {shapes[0][1].Size}, {shapes[0][2].Size})");
                 break;
             case MeanOp op:
-                this.Call(value, "Mean", x[0], r, shapes[0][op.Axis].Size, Inner(shapes[0], op.Axis), op.Start);
+                this.Call(value, $"Mean({x[0]}, {r}, {shapes[0][op.Axis].Size}, {Inner(shapes[0], op.Axis)}, {op.Start})");
                 break;
             case RelativeBiasOp op:
-                this.Call(value, "RelativeBias", x[0], r, op.Window);
+                this.Call(value, $"RelativeBias({x[0]}, {r}, {op.Window})");
                 break;
             case RelativeBiasGradientOp op:
-                this.Call(value, "RelativeBiasGradient", x[0], r, op.Window);
+                this.Call(value, $"RelativeBiasGradient({x[0]}, {r}, {op.Window})");
                 break;
             case NeighbourBiasOp op:
-                this.Call(value, "NeighbourBias", r, op.Side, op.Heads, op.Padded);
+                this.Call(value, $"NeighbourBias({r}, {op.Side}, {op.Heads}, {op.Padded})");
                 break;
             case WindowMaskOp op:
-                this.Call(value, "WindowMask", r, op.Rows, op.Columns, op.Window, op.Shift);
+                this.Call(value, $"WindowMask({r}, {op.Rows}, {op.Columns}, {op.Window}, {op.Shift})");
                 break;
             default:
                 throw new InvalidOperationException($"no static code for {value.Op}");
@@ -273,32 +265,37 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
                 dims.RemoveAt(axis + 1);
             }
         }
-        void List(Func<(long Size, bool Batch, int From, int To), Argument> of)
-        {
-            for (var i = 0; i < dims.Count; i++)
-            {
-                this.code.Append(i == 0 ? "[" : ", ");
-                this.Write(of(dims[i]));
-            }
-            this.code.Append(dims.Count == 0 ? "[], " : "], ");
-        }
         this.code.Append("f.Ops.Copy(");
         this.Write(source);
         this.code.Append(", ");
         this.code.Append(start);
         this.code.Append(", ");
-        List(dim => dim.From);
+        this.WriteList(dims, dim => new Amount(dim.From));
         this.Write(target);
         this.code.Append(", ");
         this.code.Append(place);
         this.code.Append(", ");
-        List(dim => dim.To);
-        List(dim => dim.Batch ? Argument.Times(dim.Size) : dim.Size);
-        this.code.Append(add ? "true" : "false");
+        this.WriteList(dims, dim => new Amount(dim.To));
+        this.WriteList(dims, dim => new Amount(dim.Size, dim.Batch));
+        this.code.Append(add ? "true)" : "false)");
         this.Close(of);
     }
 
+    private void WriteList(List<(long Size, bool Batch, int From, int To)> dims, Func<(long Size, bool Batch, int From, int To), Amount> of)
+    {
+        this.code.Append('[');
+        for (var i = 0; i < dims.Count; i++)
+        {
+            this.code.Append(i == 0 ? "" : ", ");
+            this.Write(of(dims[i]));
+        }
+        this.code.Append("], ");
+    }
+
     private static StaticPlace? Part(StaticInstruction i, int input) => i.Parts.TryGetValue(input, out var part) ? part : null;
+
+    // Of its own, as all below: what a lambda in the switch captures would be taken from the heap at every call.
+    private static StaticPlace?[] Parts(StaticInstruction i) => [.. i.Inputs.Select((_, input) => Part(i, input))];
 
     private static (StaticPlace? Prefix, StaticPlace? LogWeight, StaticPlace? Bias) AttentionInputs(AttentionOp op, IReadOnlyList<StaticPlace?> x)
     {
@@ -313,49 +310,30 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
     private static int Rows(bool hasPrefix, Shape[] shapes, int input) => hasPrefix ? shapes[input][-2].Size : 0;
 
     /// <summary>A call, and a note of what it computes.</summary>
-    private void Call(Value? of, string method, params Argument[] arguments)
-    {
-        this.code.Append("f.Ops.");
-        this.code.Append(method);
-        for (var i = 0; i < arguments.Length; i++)
-        {
-            this.code.Append(i == 0 ? "(" : ", ");
-            this.Write(arguments[i]);
-        }
-        this.Close(of);
-    }
+    private void Call(Value? of, [InterpolatedStringHandlerArgument("")] ref Interpolated call) => this.Close(of);
 
     private void Close(Value? of)
     {
-        this.code.Append(of is null ? ");" : ");  // ");
-        if (of is not null)
+        if (of is null)
         {
-            this.code.Append(of.Hint);
-            this.code.Append(of.Hint.Length == 0 ? "" : " ");
-            this.code.Append(of.Shape);
+            this.code.Line(";");
+            return;
         }
+        this.code.Append(";  // ");
+        this.code.Append(of.Hint);
+        this.code.Append(of.Hint.Length == 0 ? "" : " ");
+        this.code.Append(of.Shape);
         this.code.Line();
     }
 
-    private void Write(Argument argument)
+    private void Write(Amount amount)
     {
-        if (argument.Place is { } place)
-        {
-            this.Write(place, argument.Section);
-        }
-        else if (argument.Text is { } text)
-        {
-            this.code.Append(text);
-        }
-        else
-        {
-            if (!argument.IsPerImage || argument.Number != 1)
-                this.code.Append(argument.Number);
-            this.code.Append(!argument.IsPerImage ? "" : argument.Number == 1 ? "f.B" : " * f.B");
-        }
+        if (!amount.IsPerImage || amount.Number != 1)
+            this.code.Append(amount.Number);
+        this.code.Append(!amount.IsPerImage ? "" : amount.Number == 1 ? "f.B" : " * f.B");
     }
 
-    private void Write(StaticPlace place, Section? section)
+    private void Write(StaticPlace place, Section? section = null)
     {
         var isSlice = true;
         switch (place.Leaf?.Op)
@@ -415,6 +393,21 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
         return strides;
     }
 
+    /// <summary>Strides of the dimensions in another order.</summary>
+    private static int[] Permuted(Shape shape, EquatableArray<int> order)
+    {
+        var strides = Strides(shape);
+        return [.. order.Select(axis => strides[axis])];
+    }
+
+    /// <summary>Strides of one of several streams in what joins them.</summary>
+    private static int[] Readouts(Shape shape, int streams)
+    {
+        var strides = Strides(shape.Without(1));
+        strides[0] *= streams;
+        return strides;
+    }
+
     /// <summary>Strides of a shape as broadcast to another: 0 where it is stretched.</summary>
     private static int[] Stretched(Shape shape, Shape target)
     {
@@ -447,35 +440,46 @@ internal sealed class StaticCalls(StaticPlan plan, bool isSupernet)
     /// <summary>Whether one matrix serves all.</summary>
     private static bool IsRepeated(Shape operand, Shape product) => product.Rank > 2 && operand.Rank == 2;
 
-    private static Argument Count(Shape shape, long count) => shape.IsPerSample ? Argument.Times(count) : count;
+    private static Amount Count(Shape shape, long count) => new(count, shape.IsPerSample);
 
-    private static string Number(double number) => number.ToString("R", System.Globalization.CultureInfo.InvariantCulture) + "f";
+    /// <summary>So many, or so many for each image.</summary>
+    private readonly record struct Amount(long Number, bool IsPerImage = false);
 
-    /// <summary>An argument of a call: text, a number, a number for each image, or a place.</summary>
-    private readonly struct Argument
+    /// <summary>The text of a call on its way into the code: the operation with its arguments.</summary>
+    [InterpolatedStringHandler]
+    private readonly ref struct Interpolated
     {
-        public Argument(StaticPlace? place, Section? section = null) => (this.Place, this.Section, this.Text) = (place, section, place is null ? "default" : null);
+        private readonly StaticCalls calls;
+        private readonly CodeWriter code;
 
-        public StaticPlace? Place { get; }
+        public Interpolated(int literals, int holes, StaticCalls calls)
+        {
+            (this.calls, this.code) = (calls, calls.code);
+            this.code.Append("f.Ops.");
+        }
 
-        /// <summary>The section whose place it is; null for the one that is planned.</summary>
-        public Section? Section { get; }
+        public void AppendLiteral(string text) => this.code.Append(text);
 
-        public string? Text { get; private init; }
+        public void AppendFormatted(string text) => this.code.Append(text);
 
-        public long Number { get; private init; }
+        public void AppendFormatted(long number) => this.code.Append(number);
 
-        public bool IsPerImage { get; private init; }
+        public void AppendFormatted(double number) => this.code.Append(Text.Invariant(number));
 
-        /// <summary>As many for each image.</summary>
-        public static Argument Times(long number) => new() { Number = number, IsPerImage = true };
+        public void AppendFormatted(bool value) => this.code.Append(value ? "true" : "false");
 
-        public static implicit operator Argument(string text) => new() { Text = text };
+        public void AppendFormatted(Enum name) => this.code.Append(name.ToString());
 
-        public static implicit operator Argument(bool value) => value ? "true" : "false";
+        public void AppendFormatted(Amount amount) => this.calls.Write(amount);
 
-        public static implicit operator Argument(long number) => new() { Number = number };
+        public void AppendFormatted(StaticPlace? place)
+        {
+            if (place is null)
+                this.code.Append("default");
+            else
+                this.calls.Write(place);
+        }
 
-        public static implicit operator Argument(StaticPlace? place) => new(place);
+        public void AppendFormatted((StaticPlace Place, Section? Section) of) => this.calls.Write(of.Place, of.Section);
     }
 }

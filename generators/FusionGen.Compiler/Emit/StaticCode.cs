@@ -11,23 +11,26 @@ internal sealed class StaticCode
     private readonly Differentiation? differentiation;
     private readonly bool isSupernet;
     private readonly FrozenPrefix? frozen;
+    // Bodies of methods before their slots have numbers.
+    private readonly CodeWriter bodies;
     private readonly StaticCalls calls;
 
-    private StaticCode(Network network, Differentiation? differentiation, StaticPlan plan, bool isSupernet)
+    private StaticCode(Network network, Differentiation? differentiation, StaticPlan plan, bool isSupernet, int depth)
     {
         this.network = network;
         this.differentiation = differentiation;
         this.isSupernet = isSupernet;
         this.plan = plan;
         this.frozen = plan.Layout.Frozen;
-        this.calls = new StaticCalls(plan, isSupernet);
+        this.bodies = new CodeWriter(depth, isOnePiece: true);
+        this.calls = new StaticCalls(plan, isSupernet, this.bodies);
     }
 
     /// <summary>Writes the program of a network's forward pass, or of a training step of it: its class but for the line with its name.</summary>
     public static void Write(CodeWriter code, Networks networks, Network network, bool isSupernet, bool isTraining)
     {
         var plan = networks.Plan(network, isTraining);
-        new StaticCode(plan.Network, isTraining ? networks.Step(network) : null, plan, isSupernet).Write(code);
+        new StaticCode(plan.Network, isTraining ? networks.Step(network) : null, plan, isSupernet, code.Depth + 2).Write(code);
     }
 
     private void Write(CodeWriter code)
@@ -172,21 +175,28 @@ internal sealed class StaticCode
     private void WriteStage(CodeWriter code, Stage stage, string doc)
     {
         var taken = new HashSet<string>(StringComparer.Ordinal);
-        var methods = new Dictionary<string, StaticMethod>(StringComparer.Ordinal);
-        var bodies = new Dictionary<StaticRun, (StaticMethod Method, StaticSlots Slots)>();
+        var methods = new List<StaticMethod>();
+        var bodies = new Dictionary<StaticRun, (StaticMethod Method, StaticSlot[] Slots)>();
         var calls = new List<(StaticMethod Method, string Scope, long[] Numbers)>();
-        foreach (var call in this.plan.Layout.Calls.Where(call => call.Run.Stage == stage))
+        this.bodies.TakeBack(0);
+        foreach (var call in this.plan.Layout.Calls)
         {
+            if (call.Run.Stage != stage)
+                continue;
             if (!bodies.TryGetValue(call.Run, out var body))
             {
-                var (text, slots) = this.calls.Write(call.Run.Instructions);
-                if (!methods.TryGetValue(text, out var method))
-                    methods.Add(text, method = new StaticMethod(Names.Unique("Run" + stage + Names.Pascal(call.Scope), taken), text));
+                var start = this.bodies.Position;
+                var slots = this.calls.Write(call.Run.Instructions);
+                var method = methods.Find(method => method.Is(start, this.bodies.Position));
+                if (method is null)
+                    methods.Add(method = new StaticMethod(Names.Unique("Run" + stage + Names.Pascal(call.Scope), taken), this.bodies, start, this.bodies.Position));
+                else
+                    this.bodies.TakeBack(start);
                 bodies.Add(call.Run, body = (method, slots));
             }
-            var numbers = new long[body.Slots.All.Count];
+            var numbers = new long[body.Slots.Length];
             for (var slot = 0; slot < numbers.Length; slot++)
-                numbers[slot] = this.Number(body.Slots.All[slot], call.Section);
+                numbers[slot] = this.Number(body.Slots[slot], call.Section);
             body.Method.Add(numbers);
             calls.Add((body.Method, call.Scope, numbers));
         }
@@ -208,19 +218,19 @@ internal sealed class StaticCode
                 code.Append(isStaged || isFrozen ? "    " : "");
                 code.Append(method.Name);
                 method.WriteArguments(code, numbers);
-                code.Line(method.Varying.Count == 0 ? "" : $"  // {scope}");
+                code.Line(method.Varies ? $"  // {scope}" : "");
             }
         }
-        foreach (var method in methods.Values)
+        foreach (var method in methods)
         {
             code.Line();
-            using (code.Block($"private static void {method.Name}(in StaticFrame f{(method.Varying.Count == 0 ? "" : ", ReadOnlySpan<int> at")})"))
+            using (code.Block($"private static void {method.Name}(in StaticFrame f{(method.Varies ? ", ReadOnlySpan<int> at" : "")})"))
                 method.Write(code);
         }
     }
 
     /// <summary>The number of a slot where a section is called: where a block is, or which parameter or mixture is read.</summary>
-    private long Number((object Of, Section? Section) slot, Section? section) => slot.Of switch
+    private long Number(StaticSlot slot, Section? section) => slot.Of switch
     {
         StaticBlock block => this.plan.Layout.Block(block, slot.Section ?? section).Offset,
         ParameterOp parameter => this.IndexOf(parameter, section),

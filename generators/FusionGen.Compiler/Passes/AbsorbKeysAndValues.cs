@@ -20,10 +20,10 @@ public sealed class AbsorbKeysAndValues(bool evenIfTuned) : Pass
     public override string Needs => "an attention in which one row asks: pooling by the class token";
 
     /// <inheritdoc/>
-    internal override Value? Rewrite(Rewriter rewriter, Value value)
+    internal override Value? Rewrite(Rewriter rewriter, Value value) => value.Op is AttentionOp { Rows: 1, Bias: false } op ? this.Absorb(rewriter, value, op) : null;
+
+    private Value? Absorb(Rewriter rewriter, Value value, AttentionOp op)
     {
-        if (value.Op is not AttentionOp { Rows: 1, Bias: false } op)
-            return null;
         if (value.Inputs[0] is not { Op: LinearOp { Bias: true } } qkv)
             return rewriter.Refuse(this, "operators act on the projections");
         var (graph, tokens, weight, bias) = (rewriter.Graph, qkv.Inputs[0], qkv.Inputs[1], qkv.Inputs[2]);

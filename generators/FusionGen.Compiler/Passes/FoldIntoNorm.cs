@@ -19,10 +19,11 @@ public sealed class FoldIntoNorm(bool evenIfRead) : Pass
     public override string Needs => "an add or affine operator";
 
     /// <inheritdoc/>
-    internal override Value? Rewrite(Rewriter rewriter, Value value)
+    internal override Value? Rewrite(Rewriter rewriter, Value value) =>
+        value.Op is MulAddOp or MulOp or AddOp && value.Shape.IsPerSample && Source(value.Inputs[0]) is { Op: LayerNormOp { Affine: true } op } norm ? this.Fold(rewriter, value, norm, op) : null;
+
+    private Value? Fold(Rewriter rewriter, Value value, Value norm, LayerNormOp op)
     {
-        if (value.Inputs.Count == 0 || !value.Shape.IsPerSample || value.Op is not (MulAddOp or MulOp or AddOp) || Source(value.Inputs[0]) is not { Op: LayerNormOp { Affine: true } op } norm)
-            return null;
         var graph = rewriter.Graph;
         var (gain, shift) = value.Op switch
         {

@@ -34,16 +34,16 @@ public sealed class Rewriter
                 continue;
             }
             this.Graph.Scope = value.Scope;
-            var inputs = new Value[value.InputArray.Length];
+            Value[] inputs = value.InputArray.Length == 0 ? [] : new Value[value.InputArray.Length];
             for (var i = 0; i < inputs.Length; i++)
                 inputs[i] = places[value.InputArray[i].Id];
             var place = (value.Op is ParameterOp ? this.Graph.Append(value.Op) : this.Graph.Add(value.Op, inputs)).Named(value.Hint);
-            foreach (var pass in passes)
+            for (var i = 0; i < passes.Count; i++)
             {
-                if (pass.Rewrite(this, place) is not { } better)
+                if (passes[i].Rewrite(this, place) is not { } better)
                     continue;
                 place = better.Named(value.Hint);
-                this.applied[pass] = this.Applied(pass) + 1;
+                this.applied[passes[i]] = this.Applied(passes[i]) + 1;
             }
             places[value.Id] = place;
             while (this.uses.Count <= place.Id)

@@ -110,6 +110,9 @@ public sealed class StaticLayout
     /// <summary>The calls, in order.</summary>
     public IReadOnlyList<StaticCall> Calls => this.calls;
 
+    /// <summary>How many blocks are planned, of which sections that are left out have their own.</summary>
+    internal int Blocks => this.planned.Count;
+
     internal long SharedElements { get; }
 
     internal long PartialElements { get; }
@@ -162,9 +165,12 @@ public sealed class StaticLayout
     /// <summary>For a sum of what several sections have: the summands with their sections, last section first; null for any other instruction.</summary>
     public IReadOnlyList<(StaticPlace Place, Section? Section)>? Summands(StaticInstruction instruction)
     {
-        if (instruction.Value is not { Op: AddOp, Scope: GraphBuilder.SharedScope + GraphBuilder.GradientSuffix } value)
-            return null;
-        var parts = value.Inputs.Select((input, i) => (Section: this.sections.Find(input.Scope), Place: instruction.Inputs[i])).ToList();
+        return instruction.Value is { Op: AddOp, Scope: GraphBuilder.SharedScope + GraphBuilder.GradientSuffix } value ? this.Summands(value, instruction.Inputs) : null;
+    }
+
+    private List<(StaticPlace Place, Section? Section)> Summands(Value value, IReadOnlyList<StaticPlace> places)
+    {
+        var parts = value.Inputs.Select((input, i) => (Section: this.sections.Find(input.Scope), Place: places[i])).ToList();
         var summands = parts.Where(part => part.Section is null).Select(part => (part.Place, (Section?)null)).ToList();
         foreach (var section in this.sections.All.Reverse())
         {
@@ -426,13 +432,19 @@ public sealed class StaticLayout
     private static long MostAlive<T>(List<T> extents)
         where T : StaticExtent
     {
-        List<T> begin = [.. extents.OrderBy(extent => extent.First)], end = [.. extents.OrderBy(extent => extent.Last)];
-        var (most, alive, ended) = (0L, 0L, 0);
-        foreach (var extent in begin)
+        var last = 0;
+        foreach (var extent in extents)
+            last = Math.Max(last, extent.First);
+        var changes = new long[last + 2];
+        foreach (var extent in extents)
         {
-            for (; end[ended].Last < extent.First; ended++)
-                alive -= end[ended].Elements;
-            alive += extent.Elements;
+            changes[extent.First] += extent.Elements;
+            changes[Math.Min(extent.Last, last) + 1] -= extent.Elements;
+        }
+        var (most, alive) = (0L, 0L);
+        foreach (var change in changes)
+        {
+            alive += change;
             most = Math.Max(most, alive);
         }
         return most;

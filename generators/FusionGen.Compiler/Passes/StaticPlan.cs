@@ -76,11 +76,14 @@ public sealed record StaticInstruction(
     Value Value, Phase Phase, StaticPlace Result, IReadOnlyList<StaticPlace> Inputs, StaticPlace? Residual, StaticPlace? Saved, IReadOnlyDictionary<int, StaticPlace> Parts)
 {
     /// <summary>The memory it touches; some more than once.</summary>
-    internal IReadOnlyList<StaticBuffer> Buffers { get; } = BuffersOf(Result, Inputs, Residual, Saved, Parts);
+    internal StaticBuffer[] Buffers { get; } = BuffersOf(Result, Inputs, Residual, Saved, Parts);
 
-    private static List<StaticBuffer> BuffersOf(StaticPlace result, IReadOnlyList<StaticPlace> inputs, StaticPlace? residual, StaticPlace? saved, IReadOnlyDictionary<int, StaticPlace> parts)
+    private static StaticBuffer[] BuffersOf(StaticPlace result, IReadOnlyList<StaticPlace> inputs, StaticPlace? residual, StaticPlace? saved, IReadOnlyDictionary<int, StaticPlace> parts)
     {
-        var buffers = new List<StaticBuffer>(inputs.Count + 2);
+        var count = One(result) + One(residual) + One(saved) + parts.Count;
+        for (var i = 0; i < inputs.Count; i++)
+            count += One(inputs[i]);
+        var (buffers, at) = (new StaticBuffer[count], 0);
         for (var i = 0; i < inputs.Count; i++)
             Add(inputs[i]);
         Add(result);
@@ -93,10 +96,12 @@ public sealed record StaticInstruction(
         }
         return buffers;
 
+        static int One(StaticPlace? place) => place?.Buffer is null ? 0 : 1;
+
         void Add(StaticPlace? place)
         {
             if (place?.Buffer is { } buffer)
-                buffers.Add(buffer);
+                buffers[at++] = buffer;
         }
     }
 }
@@ -113,7 +118,9 @@ public sealed class StaticPlan
     // By the values' ids.
     private readonly StaticPlace?[] places;
     private readonly Phase[] phases;
-    private readonly List<Value>?[] users;
+    // Who reads the value with an id, from the place in the table up to the next one's.
+    private readonly int[] firstReaders;
+    private readonly Value[] readers;
     private readonly Dictionary<object, StaticPlace> saved = [];
     private readonly List<StaticInstruction> instructions = [];
     private readonly bool[] isResult;
@@ -130,17 +137,10 @@ public sealed class StaticPlan
         this.isResult = new bool[count];
         foreach (var result in results)
             this.isResult[result.Id] = true;
-        (this.places, this.phases, this.users) = (new StaticPlace?[count], new Phase[count], new List<Value>?[count]);
+        (this.places, this.phases) = (new StaticPlace?[count], new Phase[count]);
+        (this.firstReaders, this.readers) = Readers(this.Values, count);
         foreach (var value in this.Values)
-        {
             this.phases[value.Id] = this.PhaseOf(value);
-            foreach (var input in value.InputArray)
-            {
-                var list = this.UsersOf(input);
-                if (list.Count == 0 || list[list.Count - 1] != value)
-                    list.Add(value);
-            }
-        }
         foreach (var value in this.Values)
             this.Schedule(value);
         this.ScratchElements = this.instructions.Max(Scratch);
@@ -226,17 +226,50 @@ public sealed class StaticPlan
     {
         if (!sections.IsChain)
             return values;
-        var parts = new List<Value>?[(2 * sections.All.Count) + 2];
-        foreach (var value in values)
+        // Where each part begins, after how many are in it.
+        var (parts, next) = (new int[values.Count], new int[(2 * sections.All.Count) + 3]);
+        var last = next.Length - 2;
+        for (var i = 0; i < parts.Length; i++)
         {
+            var value = values[i];
             var isGradient = value.Scope.EndsWith(GraphBuilder.GradientSuffix, StringComparison.Ordinal);
-            var part = value.IsLeaf ? 0 : sections.Find(value.Scope) is { } section ? (isGradient ? parts.Length - 2 - section.Index : 1 + section.Index) : isGradient ? parts.Length - 1 : 0;
-            (parts[part] ??= []).Add(value);
+            parts[i] = value.IsLeaf ? 0 : sections.Find(value.Scope) is { } section ? (isGradient ? last - 1 - section.Index : 1 + section.Index) : isGradient ? last : 0;
+            next[parts[i] + 1]++;
         }
-        return [.. parts.SelectMany(part => part ?? [])];
+        for (var part = 0; part <= last; part++)
+            next[part + 1] += next[part];
+        var ordered = new Value[parts.Length];
+        for (var i = 0; i < parts.Length; i++)
+            ordered[next[parts[i]]++] = values[i];
+        return ordered;
     }
 
-    private List<Value> UsersOf(Value value) => this.users[value.Id] ??= [];
+    /// <summary>Who reads what: a table of readers, and where in it those of each value begin.</summary>
+    private static (int[] First, Value[] Readers) Readers(IReadOnlyList<Value> values, int count)
+    {
+        // A reader that reads a value twice is one.
+        static bool IsFirst(Value[] inputs, int input) => Array.IndexOf(inputs, inputs[input], 0, input) < 0;
+        var next = new int[count + 1];
+        foreach (var value in values)
+        {
+            for (var input = 0; input < value.InputArray.Length; input++)
+                next[value.InputArray[input].Id + 1] += IsFirst(value.InputArray, input) ? 1 : 0;
+        }
+        for (var id = 0; id < count; id++)
+            next[id + 1] += next[id];
+        var (first, readers) = ((int[])next.Clone(), new Value[next[count]]);
+        foreach (var value in values)
+        {
+            for (var input = 0; input < value.InputArray.Length; input++)
+            {
+                if (IsFirst(value.InputArray, input))
+                    readers[next[value.InputArray[input].Id]++] = value;
+            }
+        }
+        return (first, readers);
+    }
+
+    private Users UsersOf(Value value) => new(this.readers, this.firstReaders[value.Id], this.firstReaders[value.Id + 1]);
 
     private Phase PhaseOf(Value value)
     {
@@ -277,7 +310,9 @@ public sealed class StaticPlan
             this.Place(value, this[product]);
             return;
         }
-        var inputs = Array.ConvertAll(value.InputArray, input => this[input]);
+        var inputs = new StaticPlace[value.InputArray.Length];
+        for (var i = 0; i < inputs.Length; i++)
+            inputs[i] = this[value.InputArray[i]];
         var phase = this.phases[value.Id];
         // Attention whose tokens nothing tuned lies before hands on the gradients of its prefix alone (METHOD §6.1, S7).
         var isWanted = this.isResult[value.Id] || this.UsersOf(value).Exists(user => user.Op is not PartOp);
@@ -290,11 +325,14 @@ public sealed class StaticPlan
         if (value.Op is AttentionGradientOp or RowAttentionGradientOp)
         {
             parts = [];
-            foreach (var part in this.UsersOf(value).Where(user => user.Op is PartOp))
+            var users = this.UsersOf(value);
+            for (var i = 0; i < users.Count; i++)
             {
-                var place = this.Fresh(part);
-                this.Place(part, place);
-                parts.Add(((PartOp)part.Op).Index, place);
+                if (users[i].Op is not PartOp part)
+                    continue;
+                var place = this.Fresh(users[i]);
+                this.Place(users[i], place);
+                parts.Add(part.Index, place);
             }
         }
         this.instructions.Add(new StaticInstruction(value, phase, result, inputs, residual, this.SavedBy(value), parts));
@@ -373,9 +411,10 @@ public sealed class StaticPlan
         {
             if (this.isResult[alias.Id])
                 return false;
-            foreach (var reader in this.UsersOf(alias))
+            var readers = this.UsersOf(alias);
+            for (var i = 0; i < readers.Count; i++)
             {
-                if (reader != user && this.places[reader.Id] is null)
+                if (readers[i] != user && this.places[readers[i].Id] is null)
                     return false;
             }
         }
@@ -429,5 +468,15 @@ public sealed class StaticPlan
             default:
                 return null;
         }
+    }
+
+    /// <summary>Those who read a value, in order.</summary>
+    private readonly struct Users(Value[] all, int from, int to)
+    {
+        public int Count => to - from;
+
+        public Value this[int index] => all[from + index];
+
+        public bool Exists(Predicate<Value> test) => Array.FindIndex(all, from, to - from, test) >= 0;
     }
 }

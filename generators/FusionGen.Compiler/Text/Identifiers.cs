@@ -26,8 +26,7 @@ public static class Identifiers
     /// <summary><c>cross-attention</c> → <c>CrossAttention</c>; any text in PascalCase; may be empty or start with a digit.</summary>
     public static string ToPascal(string text)
     {
-        var result = new System.Text.StringBuilder();
-        var start = true;
+        var (result, length, start) = (new char[text.Length], 0, true);
         foreach (var c in text)
         {
             if (!IsPart(c) || c == '_')
@@ -36,11 +35,11 @@ public static class Identifiers
                 continue;
             }
 
-            result.Append(start ? char.ToUpperInvariant(c) : c);
+            result[length++] = start ? char.ToUpperInvariant(c) : c;
             start = false;
         }
 
-        return result.ToString();
+        return new string(result, 0, length);
     }
 
     private static bool IsPart(char c) => c is (>= 'a' and <= 'z') or (>= 'A' and <= 'Z') or (>= '0' and <= '9') or '_';
