@@ -81,8 +81,16 @@ internal sealed class NetworkCode
 
     private List<Part> Parts()
     {
-        var parts = this.network.Values.Where(value => !value.IsLeaf).GroupBy(value => value.Scope)
-            .OrderBy(scope => scope.Key != GraphBuilder.SharedScope).Select(scope => new Part(scope.Key, [.. scope], this.network.Sections.Find(scope.Key))).ToList();
+        var parts = new List<Part>();
+        foreach (var value in this.network.Values)
+        {
+            if (value.IsLeaf)
+                continue;
+            var part = parts.Count > 0 && ReferenceEquals(parts[parts.Count - 1].Scope, value.Scope) ? parts[parts.Count - 1] : parts.Find(part => part.Scope == value.Scope);
+            if (part is null)
+                parts.Insert(value.Scope == GraphBuilder.SharedScope ? 0 : parts.Count, part = new Part(value.Scope, this.network.Sections.Find(value.Scope)));
+            part.Values.Add(value);
+        }
         // By the values' ids: the last part that reads one of another.
         var last = new Part?[this.network.Logits.Id + 1];
         foreach (var part in parts)
@@ -101,14 +109,14 @@ internal sealed class NetworkCode
         var bySection = new Dictionary<Section, Part>();
         foreach (var part in parts)
         {
-            part.Outputs.AddRange(part.Values.Where(value => last[value.Id] is not null || value == this.network.Logits));
-            part.LastInputs.AddRange(part.Inputs.Where(input => input.Op is not InputOp && last[input.Id] == part));
+            part.Outputs.AddRange(part.Values.FindAll(value => last[value.Id] is not null || value == this.network.Logits));
+            part.LastInputs.AddRange(part.Inputs.FindAll(input => input.Op is not InputOp && last[input.Id] == part));
             if (part.Section is not { } section)
                 continue;
             part.Own = section.Indices(this.network.Parameters);
             bySection.Add(section, part);
             // One method serves all that are the same, if their parameters lie in the table in the same way.
-            if (bySection[section.Same] is var first && first.Own.Select(index => index - first.Start).SequenceEqual(part.Own.Select(index => index - part.Start)))
+            if (bySection[section.Same] is var first && AreAtSamePlaces(first.Own, part.Own))
             {
                 part.Like = first;
                 first.Times++;
@@ -117,13 +125,38 @@ internal sealed class NetworkCode
         return parts;
     }
 
+    /// <summary>Whether parameters lie in the table in the same way.</summary>
+    private static bool AreAtSamePlaces(IReadOnlyList<int> own, IReadOnlyList<int> others)
+    {
+        if (own.Count != others.Count)
+            return false;
+        for (var i = 1; i < own.Count; i++)
+        {
+            if (own[i] - own[0] != others[i] - others[0])
+                return false;
+        }
+        return true;
+    }
+
     private void WriteMembers(CodeWriter code)
     {
         var parameters = this.network.Parameters;
         var scopes = new HashSet<string>(this.network.Sections.All.Select(section => section.Scope).Where(scope => char.IsDigit(scope[scope.Length - 1])), StringComparer.Ordinal);
         // A layer's own, or one alone.
-        var groups = Enumerable.Range(0, parameters.Count).GroupBy(i => ScopeOf(parameters[i].Name, scopes)).Select(group => (group.Key, Own: group.ToArray())).ToList();
-        var (types, told) = (new List<(string Scope, int[] Own, string Name)>(), new HashSet<string>(StringComparer.Ordinal));
+        var groups = new List<(string Key, List<int> Own)>();
+        var places = new Dictionary<string, int>(StringComparer.Ordinal);
+        var key = "";
+        for (var i = 0; i < parameters.Count; i++)
+        {
+            key = ScopeOf(parameters[i].Name, scopes, key);
+            if (!places.TryGetValue(key, out var place))
+            {
+                places.Add(key, place = groups.Count);
+                groups.Add((key, []));
+            }
+            groups[place].Own.Add(i);
+        }
+        var (types, told) = (new List<(string Scope, List<int> Own, string Name)>(), new HashSet<string>(StringComparer.Ordinal));
         foreach (var (group, member) in groups.Zip(Names.Members(groups.Select(group => group.Key)), (group, member) => (group, member)))
         {
             var first = group.Own[0];
@@ -146,24 +179,26 @@ internal sealed class NetworkCode
     }
 
     /// <summary>Whether two layers' parameters are the same but for the layer's name, and lie in the table in the same way.</summary>
-    private bool AreAlike(string scope, int[] own, string otherScope, int[] others)
+    private bool AreAlike(string scope, List<int> own, string otherScope, List<int> others)
     {
+        if (!AreAtSamePlaces(own, others))
+            return false;
         var table = this.network.Parameters;
-        for (var i = 0; i < own.Length && own.Length == others.Length; i++)
+        for (var i = 0; i < own.Count; i++)
         {
             var (a, b) = (table[own[i]], table[others[i]]);
             var length = a.Name.Length - scope.Length;
-            if (own[i] - own[0] != others[i] - others[0] || a.Role != b.Role || a.Shape != b.Shape || length != b.Name.Length - otherScope.Length
+            if (a.Role != b.Role || a.Shape != b.Shape || length != b.Name.Length - otherScope.Length
                 || string.CompareOrdinal(a.Name, scope.Length, b.Name, otherScope.Length, length) != 0)
             {
                 return false;
             }
         }
-        return own.Length == others.Length;
+        return true;
     }
 
     /// <summary>The type of a layer's own parameters, and of those of every layer whose parameters lie in the table in the same way.</summary>
-    private void WriteGroup(CodeWriter code, string type, string scope, int[] own)
+    private void WriteGroup(CodeWriter code, string type, string scope, List<int> own)
     {
         var members = Names.Members(own.Select(index => this.network.Parameters[index].Name.Substring(scope.Length + 1)));
         code.Doc($"Parameters of {scope} and of those like it.");
@@ -178,8 +213,13 @@ internal sealed class NetworkCode
     }
 
     /// <summary>The layer that a parameter is named after; its own name for none.</summary>
-    private static string ScopeOf(string name, HashSet<string> scopes)
+    /// <param name="name">The parameter's.</param>
+    /// <param name="scopes">The layers.</param>
+    /// <param name="last">The layer of the one before it, as it mostly is.</param>
+    private static string ScopeOf(string name, HashSet<string> scopes, string last)
     {
+        if (last.Length > 0 && name.Length > last.Length && name[last.Length] == '.' && name.StartsWith(last, StringComparison.Ordinal) && scopes.Contains(last))
+            return last;
         for (var end = name.IndexOf('.'); end > 0; end = name.IndexOf('.', end + 1))
         {
             if (name.Substring(0, end) is var scope && scopes.Contains(scope))
@@ -301,15 +341,15 @@ internal sealed class NetworkCode
     /// <summary>What a method computes.</summary>
     private sealed class Part
     {
-        public Part(string scope, IReadOnlyList<Value> values, Section? section)
+        public Part(string scope, Section? section)
         {
-            (this.Scope, this.Values, this.Section) = (scope, values, section);
+            (this.Scope, this.Section) = (scope, section);
             this.Like = this;
         }
 
         public string Scope { get; }
 
-        public IReadOnlyList<Value> Values { get; }
+        public List<Value> Values { get; } = [];
 
         public Section? Section { get; }
 

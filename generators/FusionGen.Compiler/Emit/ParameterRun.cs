@@ -54,10 +54,26 @@ internal sealed record ParameterRun(int Start, int Length, int Times, int First,
         var (end, otherEnd) = (End(a, start), End(b, start));
         if (a.Length - end != b.Length - otherEnd || string.CompareOrdinal(a, end, b, otherEnd, a.Length - end) != 0)
             return null;
-        if (!int.TryParse(a.Substring(start, end - start), out var number) || !int.TryParse(b.Substring(start, otherEnd - start), out var next) || next != number + 1)
+        if (Number(a, start, end) is not { } number || Number(b, start, otherEnd) != number + 1)
             return null;
-        return (a.Take(start).Count(c => c == '.'), number);
+        var part = 0;
+        for (var i = 0; i < start; i++)
+            part += a[i] == '.' ? 1 : 0;
+        return (part, number);
     }
 
     private static int End(string name, int start) => name.IndexOf('.', start) is >= 0 and var dot ? dot : name.Length;
+
+    /// <summary>The number between two places of a name; null for anything else.</summary>
+    private static int? Number(string name, int start, int end)
+    {
+        var number = 0;
+        for (var i = start; i < end; i++)
+        {
+            if (name[i] is < '0' or > '9' || number > int.MaxValue / 10 - 1)
+                return null;
+            number = (10 * number) + name[i] - '0';
+        }
+        return end > start ? number : null;
+    }
 }

@@ -33,7 +33,7 @@ public sealed class Section
     public IReadOnlyList<ParameterOp> Parameters => this.parameters ??= [.. this.Values.Select(value => value.Op).OfType<ParameterOp>()];
 
     /// <summary>The layer whose mixture it reads; -1 for none.</summary>
-    public int Mixture => this.mixture ??= this.Values.Select(value => value.Op).OfType<MixtureOp>().FirstOrDefault()?.Layer ?? -1;
+    public int Mixture => this.mixture ??= this.Values.Find(value => value.Op is MixtureOp)?.Op is MixtureOp read ? read.Layer : -1;
 
     /// <summary>Where among its own parameters one is; -1 where it is not its own.</summary>
     internal int IndexOf(ParameterOp parameter)

@@ -83,7 +83,9 @@ public sealed class StaticLayout
     private readonly List<StaticBlock> planned = [];
     private readonly List<StaticBlock> samples;
     private readonly List<StaticBuffer> buffers;
-    // For every section what stands for the blocks of the section that is planned in its place, by their numbers.
+    // For every section that is planned, by the blocks' numbers: which of those that it touches each is, counted from 1; 0 for what is common or others'.
+    private readonly int[][] touched;
+    // For every section what stands for the blocks that the section touches which is planned in its place.
     private readonly StaticBlock?[][] own;
 
     internal StaticLayout(StaticPlan plan, IReadOnlyList<Value> results)
@@ -91,7 +93,8 @@ public sealed class StaticLayout
         this.plan = plan;
         this.sections = plan.Network.Sections;
         this.isShort = plan.Network.IsShort;
-        this.own = new StaticBlock?[this.isShort ? this.sections.All.Count : 0][];
+        var count = this.isShort ? this.sections.All.Count : 0;
+        (this.touched, this.own) = (new int[count][], new StaticBlock?[count][]);
         this.Split();
         this.buffers = this.Lifetimes(results);
         this.Group(this.buffers);
@@ -160,7 +163,7 @@ public sealed class StaticLayout
     public long Offset(StaticPlace place, Section? section) => this.Block(place.Buffer!.Block, section).Offset + place.Buffer.Offset + place.Start;
 
     /// <summary>The block that a section has in the place of one that was planned.</summary>
-    public StaticBlock Block(StaticBlock block, Section? section) => section is null || !this.isShort ? block : this.own[section.Index][block.Index] ?? block;
+    public StaticBlock Block(StaticBlock block, Section? section) => section is null || !this.isShort ? block : this.Own(section, block) ?? block;
 
     /// <summary>For a sum of what several sections have: the summands with their sections, last section first; null for any other instruction.</summary>
     public IReadOnlyList<(StaticPlace Place, Section? Section)>? Summands(StaticInstruction instruction)
@@ -320,32 +323,41 @@ public sealed class StaticLayout
     private void Bind()
     {
         var chain = this.sections.All;
-        var touched = new bool[chain.Count][];
+        var kept = this.sections.Short;
+        var touch = new List<StaticBlock>?[chain.Count];
+        foreach (var section in kept)
+            this.touched[section.Index] = new int[this.planned.Count];
         foreach (var run in this.runs)
         {
             if (run.Section is not { } section)
                 continue;
-            var of = touched[section.Index] ??= new bool[this.planned.Count];
+            var blocks = touch[section.Index] ??= [];
             foreach (var (block, _, _) in run.Blocks)
-                of[block.Index] |= block.Owner is not null;
+            {
+                ref var place = ref this.touched[section.Index][block.Index];
+                if (block.Owner is null || place > 0)
+                    continue;
+                blocks.Add(block);
+                place = blocks.Count;
+            }
         }
         foreach (var section in chain)
         {
-            var blocks = this.own[section.Index] = new StaticBlock?[this.planned.Count];
-            foreach (var block in this.planned)
+            var (planned, blocks) = (this.Planned(section), touch[this.Planned(section).Index] ?? []);
+            var own = this.own[section.Index] = new StaticBlock?[blocks.Count];
+            for (var i = 0; i < own.Length; i++)
             {
-                if (block.Owner == this.Planned(section))
-                    blocks[block.Index] = section == block.Owner ? block : new StaticBlock(block.Phase, block.Index, section) { Elements = block.Elements };
+                if (blocks[i].Owner == planned)
+                    own[i] = section == planned ? blocks[i] : new StaticBlock(blocks[i].Phase, blocks[i].Index, section) { Elements = blocks[i].Elements };
             }
         }
 
         // What planned neighbours both touch is, for the neighbours they stand for, one block as well.
-        var kept = this.sections.Short;
         var (before, after) = (new List<StaticBlock>[chain.Count], new List<StaticBlock>[chain.Count]);
         for (var i = 0; i + 1 < kept.Count; i++)
         {
-            var (left, right) = (touched[kept[i].Index], touched[kept[i + 1].Index]);
-            before[kept[i + 1].Index] = after[kept[i].Index] = left is null || right is null ? [] : this.planned.FindAll(block => left[block.Index] && right[block.Index]);
+            var (left, right) = (this.touched[kept[i].Index], this.touched[kept[i + 1].Index]);
+            before[kept[i + 1].Index] = after[kept[i].Index] = this.planned.FindAll(block => left[block.Index] > 0 && right[block.Index] > 0);
         }
         for (var i = 0; i + 1 < chain.Count; i++)
             this.Hand(chain[i], after[this.Planned(chain[i]).Index], chain[i + 1], before[this.Planned(chain[i + 1]).Index]);
@@ -353,14 +365,13 @@ public sealed class StaticLayout
             this.Hand(chain[i + 1], before[this.Planned(chain[i + 1]).Index], chain[i], after[this.Planned(chain[i]).Index]);
         foreach (var section in chain)
         {
-            var of = touched[this.Planned(section).Index];
-            for (var i = 0; of is not null && i < of.Length; i++)
-            {
-                if (of[i] && this.own[section.Index][i] is null)
-                    throw new UnrollException($"{section.Scope} touches memory that no neighbour hands to it");
-            }
+            if (Array.IndexOf(this.own[section.Index], null) >= 0)
+                throw new UnrollException($"{section.Scope} touches memory that no neighbour hands to it");
         }
     }
+
+    /// <summary>What a section has in the place of a block that was planned; null for what is not its own or not known yet.</summary>
+    private StaticBlock? Own(Section section, StaticBlock block) => this.touched[this.Planned(section).Index][block.Index] is > 0 and var place ? this.own[section.Index][place - 1] : null;
 
     private void Hand(Section from, List<StaticBlock> sources, Section to, List<StaticBlock> targets)
     {
@@ -368,7 +379,7 @@ public sealed class StaticLayout
         {
             if (sources.Count != targets.Count || sources[i].Elements != targets[i].Elements || sources[i].Phase != targets[i].Phase)
                 throw new UnrollException($"{from.Scope} and {to.Scope} do not fit");
-            this.own[to.Index][targets[i].Index] ??= this.own[from.Index][sources[i].Index];
+            this.own[to.Index][this.touched[this.Planned(to).Index][targets[i].Index] - 1] ??= this.Own(from, sources[i]);
         }
     }
 
@@ -454,27 +465,30 @@ public sealed class StaticLayout
     private static long Place<T>(List<T> extents, long limit = long.MaxValue)
         where T : StaticExtent
     {
-        // In the order of their offsets.
-        var placed = new List<T>(extents.Count);
+        // In the order of their offsets; what is looked at again and again lies together.
+        var (placed, count) = (new (int First, int Last, long Offset, long End)[extents.Count], 0);
         var end = 0L;
         foreach (var extent in extents)
         {
+            var (first, last, elements) = (extent.First, extent.Last, extent.Elements);
             var (offset, at) = (0L, 0);
-            for (; at < placed.Count; at++)
+            for (; at < count; at++)
             {
-                var other = placed[at];
-                if (other.First > extent.Last || extent.First > other.Last)
+                ref var other = ref placed[at];
+                if (other.First > last || first > other.Last)
                     continue;
-                if (offset + extent.Elements <= other.Offset)
+                if (offset + elements <= other.Offset)
                     break;
-                offset = Math.Max(offset, other.Offset + other.Elements);
+                offset = Math.Max(offset, other.End);
             }
             extent.Offset = offset;
             while (at > 0 && placed[at - 1].Offset > offset)
                 at--;
-            while (at < placed.Count && placed[at].Offset <= offset)
+            while (at < count && placed[at].Offset <= offset)
                 at++;
-            placed.Insert(at, extent);
+            Array.Copy(placed, at, placed, at + 1, count - at);
+            placed[at] = (first, last, offset, offset + elements);
+            count++;
             end = Math.Max(end, offset + extent.Elements);
             if (end >= limit)
                 return end;
