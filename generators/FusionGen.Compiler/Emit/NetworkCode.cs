@@ -81,14 +81,16 @@ internal sealed class NetworkCode
 
     private List<Part> Parts()
     {
-        var parts = new List<Part>();
+        var (parts, byScope) = (new List<Part>(), new Dictionary<string, Part>(StringComparer.Ordinal));
         foreach (var value in this.network.Values)
         {
             if (value.IsLeaf)
                 continue;
-            var part = parts.Count > 0 && ReferenceEquals(parts[parts.Count - 1].Scope, value.Scope) ? parts[parts.Count - 1] : parts.Find(part => part.Scope == value.Scope);
-            if (part is null)
-                parts.Insert(value.Scope == GraphBuilder.SharedScope ? 0 : parts.Count, part = new Part(value.Scope, this.network.Sections.Find(value.Scope)));
+            if (!byScope.TryGetValue(value.Scope, out var part))
+            {
+                byScope.Add(value.Scope, part = new Part(value.Scope, this.network.Sections.Find(value.Scope)));
+                parts.Insert(value.Scope == GraphBuilder.SharedScope ? 0 : parts.Count, part);
+            }
             part.Values.Add(value);
         }
         // By the values' ids: the last part that reads one of another.

@@ -70,11 +70,14 @@ public sealed class Value
 /// </summary>
 public sealed class GraphBuilder
 {
+    // How many values there is room for at first.
+    private const int Few = 256;
+
     // By a hash of operation, scope and inputs: where in the list the last one is, plus 1; before it the next. Smaller than a dictionary, whose table would be a large object.
-    private readonly List<(Value Value, int Hash, int Before)> known = [];
-    private int[] last = new int[256];
+    private readonly List<(Value Value, int Hash, int Before)> known = new(Few);
+    private int[] last = new int[Few];
     private readonly Dictionary<string, Value> parameters = new(StringComparer.Ordinal);
-    private readonly List<Value> values = [];
+    private readonly List<Value> values = new(Few);
     private string scope = "";
     private int scopeHash;
 

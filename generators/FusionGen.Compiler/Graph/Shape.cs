@@ -64,7 +64,14 @@ public sealed record Shape(EquatableArray<Dim> Dims)
     }
 
     /// <summary>The shape without one dimension.</summary>
-    public Shape Without(int axis) => new(this.Dims.Where((_, i) => i != (axis < 0 ? axis + this.Rank : axis)).ToEquatableArray());
+    public Shape Without(int axis)
+    {
+        axis = axis < 0 ? axis + this.Rank : axis;
+        var dims = new Dim[this.Rank - 1];
+        for (var i = 0; i < dims.Length; i++)
+            dims[i] = this.Dims[i < axis ? i : i + 1];
+        return new Shape(new EquatableArray<Dim>(dims));
+    }
 
     /// <inheritdoc/>
     public override string ToString() => $"({string.Join(", ", this.Dims.Select(dim => dim.ToString()))})";
@@ -78,8 +85,10 @@ public sealed record Shape(EquatableArray<Dim> Dims)
     /// <summary>NumPy's broadcasting.</summary>
     public static Shape Broadcast(Shape a, Shape b)
     {
-        if (a == b)
+        if (Covers(a, b))
             return a;
+        if (Covers(b, a))
+            return b;
         var rank = Math.Max(a.Rank, b.Rank);
         var dims = new Dim[rank];
         for (var i = 1; i <= rank; i++)
@@ -89,6 +98,18 @@ public sealed record Shape(EquatableArray<Dim> Dims)
             dims[rank - i] = x == y || y == new Dim(1) ? x : x == new Dim(1) ? y : throw new ShapeException($"{a} does not broadcast with {b}");
         }
         return new Shape(new EquatableArray<Dim>(dims));
+    }
+
+    /// <summary>Whether broadcasting a shape with another leaves it as it is.</summary>
+    private static bool Covers(Shape shape, Shape other)
+    {
+        var missing = shape.Rank - other.Rank;
+        for (var i = 0; i < other.Rank && missing >= 0; i++)
+        {
+            if (other.Dims[i] != shape.Dims[i + missing] && other.Dims[i] != new Dim(1))
+                return false;
+        }
+        return missing >= 0;
     }
 
     private static long ElementsOf(EquatableArray<Dim> dims)

@@ -29,7 +29,7 @@ public sealed class AdapterOperator : FusionOperator
     public override double Cost => 0.1;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<Site> Sites => [Site.MlpOutput];
+    public override IReadOnlyList<Site> Sites { get; } = [Site.MlpOutput];
 
     /// <inheritdoc/>
     public override FusionTerm Build(OperatorContext context)

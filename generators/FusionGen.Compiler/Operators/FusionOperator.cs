@@ -99,7 +99,7 @@ public abstract class FusionOperator
     public virtual bool IsChannelwise => false;
 
     /// <summary>Where it acts; it may be named wherever it has a site.</summary>
-    public virtual IReadOnlyList<Site> Sites => [Site.AttentionInput];
+    public virtual IReadOnlyList<Site> Sites { get; } = [Site.AttentionInput];
 
     /// <summary>Adds the operator to the graph at one of its sites; asked for each that the network has.</summary>
     public abstract FusionTerm Build(OperatorContext context);

@@ -31,7 +31,7 @@ public sealed class LoraOperator : FusionOperator
     public override double Cost => 0.05;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<Site> Sites => [Site.Qkv, Site.AttentionOutput, Site.MlpHidden, Site.MlpOutput];
+    public override IReadOnlyList<Site> Sites { get; } = [Site.Qkv, Site.AttentionOutput, Site.MlpHidden, Site.MlpOutput];
 
     /// <inheritdoc/>
     public override FusionTerm Build(OperatorContext context)

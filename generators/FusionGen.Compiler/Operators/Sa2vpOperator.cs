@@ -30,7 +30,7 @@ public sealed class Sa2vpOperator : FusionOperator
     ];
 
     /// <inheritdoc/>
-    public override IReadOnlyList<Site> Sites => [Site.Branch];
+    public override IReadOnlyList<Site> Sites { get; } = [Site.Branch];
 
     /// <inheritdoc/>
     public override FusionTerm Build(OperatorContext context) => FusionTerm.Identity;

@@ -20,7 +20,7 @@ public sealed class SsfOperator : FusionOperator
     public override double Cost => 0.05;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<Site> Sites => [Site.Patches, .. Place.Block.Sites, Site.Features];
+    public override IReadOnlyList<Site> Sites { get; } = [Site.Patches, .. Place.Block.Sites, Site.Features];
 
     /// <inheritdoc/>
     public override FusionTerm Build(OperatorContext context) => new()

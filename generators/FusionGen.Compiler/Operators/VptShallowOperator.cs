@@ -15,7 +15,7 @@ public sealed class VptShallowOperator : FusionOperator
     public override double Cost => 0.05;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<Site> Sites => [Site.Sequence];
+    public override IReadOnlyList<Site> Sites { get; } = [Site.Sequence];
 
     /// <inheritdoc/>
     public override FusionTerm Build(OperatorContext context)

@@ -443,14 +443,14 @@ public sealed class StaticLayout
     private static long MostAlive<T>(List<T> extents)
         where T : StaticExtent
     {
-        var last = 0;
+        var (first, last) = (int.MaxValue, 0);
         foreach (var extent in extents)
-            last = Math.Max(last, extent.First);
-        var changes = new long[last + 2];
+            (first, last) = (Math.Min(first, extent.First), Math.Max(last, extent.First));
+        var changes = new long[extents.Count == 0 ? 0 : last + 2 - first];
         foreach (var extent in extents)
         {
-            changes[extent.First] += extent.Elements;
-            changes[Math.Min(extent.Last, last) + 1] -= extent.Elements;
+            changes[extent.First - first] += extent.Elements;
+            changes[Math.Min(extent.Last, last) + 1 - first] -= extent.Elements;
         }
         var (most, alive) = (0L, 0L);
         foreach (var change in changes)
