@@ -5,16 +5,16 @@ namespace FusionGen.Compiler.Emit;
 
 /// <summary>Indented text with <c>\n</c> only; takes strings and whole numbers alone, so that nothing is ever formatted by a culture. Interpolated text goes straight into it.</summary>
 /// <param name="depth">How deep its lines are indented.</param>
-/// <param name="isOnePiece">Whether its text stays in one piece, for those who look at it again (<see cref="Piece"/>).</param>
-internal sealed class CodeWriter(int depth = 0, bool isOnePiece = false)
+/// <param name="onePiece">Where its text goes that stays in one piece, which may grow, for those who look at it again (<see cref="Piece"/>); null for text in pieces.</param>
+internal sealed class CodeWriter(int depth = 0, char[]? onePiece = null)
 {
     private const int FirstLength = 1 << 10;
     private const int PieceLength = 1 << 13;
-    private const int OnePieceLength = 1 << 14;
     private readonly List<ArraySegment<char>> pieces = [];
     private readonly char[] digits = new char[20];
     private readonly int outer = depth;
-    private char[] text = new char[isOnePiece ? OnePieceLength : FirstLength];
+    private readonly bool isOnePiece = onePiece is not null;
+    private char[] text = onePiece ?? new char[FirstLength];
     private int start;
     private int length;
     private int depth = depth;
@@ -214,7 +214,7 @@ internal sealed class CodeWriter(int depth = 0, bool isOnePiece = false)
 
     private void NextPiece()
     {
-        if (isOnePiece)
+        if (this.isOnePiece)
         {
             Array.Resize(ref this.text, 2 * this.text.Length);
             return;

@@ -9,11 +9,15 @@ internal static class PolicyCode
     public static void Write(CodeWriter code, SpecDocument spec)
     {
         var sets = spec.Layers.Select(layer => layer.Candidates).Where(candidates => candidates.Count > 0).Distinct().ToArray();
-        foreach (var set in sets)
+        string[] enums = [.. sets.Select((_, i) => sets.Length == 1 ? $"{spec.Model}Fusion" : $"{spec.Model}Fusion{Text.Invariant(i)}")];
+        // Of each layer; -1 where there is nothing to choose.
+        int[] setOf = [.. spec.Layers.Select(layer => Array.IndexOf(sets, layer.Candidates))];
+        for (var number = 0; number < sets.Length; number++)
         {
-            code.Doc($"The candidates of {LayersOf(spec, set)}.");
+            var set = sets[number];
+            code.Doc($"The candidates of layers {string.Join(", ", Enumerable.Range(0, setOf.Length).Where(layer => setOf[layer] == number).Select(layer => Text.Invariant(layer)))}.");
             code.Line(SourceHeader.GeneratedCode);
-            using (code.Block($"public enum {EnumName(spec, sets, set)}"))
+            using (code.Block($"public enum {enums[number]}"))
             {
                 var names = Members(set);
                 for (var i = 0; i < set.Count; i++)
@@ -29,20 +33,20 @@ internal static class PolicyCode
         code.Line(SourceHeader.GeneratedCode);
         using (code.Block($"public sealed record {type} : IPolicy<{type}>"))
         {
-            for (var layer = 0; layer < spec.Layers.Count; layer++)
+            for (var layer = 0; layer < setOf.Length; layer++)
             {
-                var set = spec.Layers[layer].Candidates;
-                if (set.Count == 0)
+                if (setOf[layer] < 0)
                     continue;
-                code.Doc($"Operator of layer {Text.Invariant(layer)}.");
-                code.Line($"public required {EnumName(spec, sets, set)} Layer{Text.Invariant(layer)} {{ get; init; }}");
+                code.Line($"/// <summary>Operator of layer {layer}.</summary>");
+                code.Line($"public required {enums[setOf[layer]]} Layer{layer} {{ get; init; }}");
                 code.Line();
             }
             code.Line("/// <inheritdoc/>");
             code.Line("public static IReadOnlyList<LayerCandidates> Layers { get; } =");
             code.Line("[");
-            foreach (var layer in spec.Layers)
-                code.Line($"    new([{string.Join(", ", layer.Candidates.Select(Names.Literal))}], [{string.Join(", ", layer.Candidates.Select(name => Names.Literal(CostOf(spec, name))))}]),");
+            string[] rows = [.. sets.Select(set => $"    new([{string.Join(", ", set.Select(Names.Literal))}], [{string.Join(", ", set.Select(name => Names.Literal(CostOf(spec, name))))}]),")];
+            foreach (var set in setOf)
+                code.Line(set < 0 ? "    new([], [])," : rows[set]);
             code.Line("];");
             code.Line();
             code.Line("/// <inheritdoc/>");
@@ -52,7 +56,7 @@ internal static class PolicyCode
             code.Line($"public string SpecHash => {spec.Model}Plan.SpecHash;");
             code.Line();
             code.Line("/// <inheritdoc/>");
-            code.Line($"public IReadOnlyList<int> Choices => [{string.Join(", ", spec.Layers.Select((layer, i) => layer.Candidates.Count == 0 ? "0" : $"(int)this.Layer{Text.Invariant(i)}"))}];");
+            code.Line($"public IReadOnlyList<int> Choices => [{string.Join(", ", setOf.Select((set, layer) => set < 0 ? "0" : $"(int)this.Layer{Text.Invariant(layer)}"))}];");
             code.Line();
             code.Line("/// <inheritdoc/>");
             code.Line("public IReadOnlyList<string> Names => Policies.NamesOf(Layers, this.Choices);");
@@ -63,11 +67,10 @@ internal static class PolicyCode
                 code.Line("Policies.Check(Layers, choices);");
                 code.Line($"return new {type}");
                 code.Line("{");
-                for (var layer = 0; layer < spec.Layers.Count; layer++)
+                for (var layer = 0; layer < setOf.Length; layer++)
                 {
-                    var set = spec.Layers[layer].Candidates;
-                    if (set.Count > 0)
-                        code.Line($"    Layer{Text.Invariant(layer)} = ({EnumName(spec, sets, set)})choices[{Text.Invariant(layer)}],");
+                    if (setOf[layer] >= 0)
+                        code.Line($"    Layer{layer} = ({enums[setOf[layer]]})choices[{layer}],");
                 }
                 code.Line("};");
             }
@@ -94,10 +97,4 @@ internal static class PolicyCode
         var taken = new HashSet<string>(StringComparer.Ordinal);
         return [.. candidates.Select(name => Names.Unique(Names.Pascal(name), taken))];
     }
-
-    private static string EnumName(SpecDocument spec, EquatableArray<string>[] sets, EquatableArray<string> set) =>
-        sets.Length == 1 ? $"{spec.Model}Fusion" : $"{spec.Model}Fusion{Text.Invariant(Array.IndexOf(sets, set))}";
-
-    private static string LayersOf(SpecDocument spec, EquatableArray<string> set) =>
-        "layers " + string.Join(", ", spec.Layers.Select((layer, i) => (layer, i)).Where(pair => pair.layer.Candidates == set).Select(pair => Text.Invariant(pair.i)));
 }

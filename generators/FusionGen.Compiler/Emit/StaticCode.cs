@@ -6,6 +6,12 @@ namespace FusionGen.Compiler.Emit;
 /// <summary>A static program as a class: one call per operation, on memory planned at compile time.</summary>
 internal sealed class StaticCode
 {
+    // Longer ones are not kept for the next program.
+    private const int FirstBodies = 1 << 14, LongestBodies = 1 << 16;
+
+    [ThreadStatic]
+    private static char[]? spare;
+
     private readonly StaticPlan plan;
     private readonly Network network;
     private readonly Differentiation? differentiation;
@@ -22,7 +28,8 @@ internal sealed class StaticCode
         this.isSupernet = isSupernet;
         this.plan = plan;
         this.frozen = plan.Layout.Frozen;
-        this.bodies = new CodeWriter(depth, isOnePiece: true);
+        this.bodies = new CodeWriter(depth, spare ?? new char[FirstBodies]);
+        spare = null;
         this.calls = new StaticCalls(plan, isSupernet, this.bodies);
     }
 
@@ -56,6 +63,7 @@ internal sealed class StaticCode
             this.WriteStage(code, Stage.Backward, "From the logits' gradient to sums over images.");
             this.WriteStage(code, Stage.Finish, "From sums over images to gradients.");
         }
+        spare = this.bodies.Piece.Length <= LongestBodies ? this.bodies.Piece : null;
     }
 
     /// <summary>Whether a forward pass may start and end between two calls: a supernet's, whose layers are looked at one by one.</summary>

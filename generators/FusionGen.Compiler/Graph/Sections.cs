@@ -93,6 +93,14 @@ public sealed class Sections
             }
         }
         this.IsChain = true;
+        var sizes = new int[this.all.Count];
+        foreach (var value in values)
+        {
+            if (this.owners[value.Id] is >= 0 and var owner)
+                sizes[owner]++;
+        }
+        for (var i = 0; i < sizes.Length; i++)
+            this.all[i].Values.Capacity = sizes[i];
         foreach (var value in values)
         {
             var owner = this.owners[value.Id];
