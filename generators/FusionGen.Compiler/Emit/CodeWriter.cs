@@ -93,7 +93,11 @@ internal sealed class CodeWriter(int depth = 0, char[]? onePiece = null)
         {
             if (axis > 0)
                 this.Append(", ");
-            this.Append(shape[axis].ToString());
+            var (size, isBatch) = shape[axis];
+            if (size != 1 || !isBatch)
+                this.Append(size);
+            if (isBatch)
+                this.Append('B');
         }
         this.Append(')');
     }

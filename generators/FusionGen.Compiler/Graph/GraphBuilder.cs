@@ -68,16 +68,14 @@ public sealed class Value
 /// Builds a graph. Equal operations on equal inputs in one scope are one value, so a bank shared by all layers is computed once
 /// where its users say so by <see cref="In"/> <c>shared</c>.
 /// </summary>
-public sealed class GraphBuilder
+/// <param name="expected">About how many values there will be.</param>
+public sealed class GraphBuilder(int expected = 0)
 {
-    // How many values there is room for at first.
-    private const int Few = 256;
-
     // By a hash of operation, scope and inputs: where in the list the last one is, plus 1; before it the next. Smaller than a dictionary, whose table would be a large object.
-    private readonly List<(Value Value, int Hash, int Before)> known = new(Few);
-    private int[] last = new int[Few];
+    private readonly List<(Value Value, int Hash, int Before)> known = new(expected);
+    private int[] last = new int[TableSize(expected)];
     private readonly Dictionary<string, Value> parameters = new(StringComparer.Ordinal);
-    private readonly List<Value> values = new(Few);
+    private readonly List<Value> values = new(expected);
     private string scope = "";
     private int scopeHash;
 
@@ -315,6 +313,14 @@ public sealed class GraphBuilder
         ref var place = ref this.Place(hash);
         this.known.Add((value, hash, place));
         place = this.known.Count;
+    }
+
+    private static int TableSize(int expected)
+    {
+        var size = 64;
+        while (size < expected)
+            size *= 2;
+        return size;
     }
 
     private ref int Place(int hash) => ref this.last[hash & (this.last.Length - 1)];

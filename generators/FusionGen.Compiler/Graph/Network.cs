@@ -6,6 +6,8 @@ namespace FusionGen.Compiler.Graph;
 /// <summary>A complete graph with what the cost model says of it.</summary>
 public sealed class Network
 {
+    // About: of ViT's blocks, and of the operators that are named most.
+    private const int ValuesOfBlock = 24, ValuesOfCandidate = 12;
     private long? macs;
     private ParameterCounts? counts;
 
@@ -70,7 +72,7 @@ public sealed class Network
     /// <exception cref="ShapeException">The spec's sizes do not fit each other.</exception>
     public static Network Build(SpecDocument spec, EquatableArray<LayerSpec> layers)
     {
-        var graph = new GraphBuilder();
+        var graph = new GraphBuilder(layers.Sum(layer => ValuesOfBlock + (ValuesOfCandidate * layer.Candidates.Count)));
         var features = BackboneCatalogue.Get(spec.Backbone.Family).Build(new BackboneContext(graph, spec, layers));
         var logits = graph.In("head", () =>
         {

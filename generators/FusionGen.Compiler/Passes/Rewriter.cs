@@ -18,6 +18,7 @@ public sealed class Rewriter
         var (isLeftOut, instead) = (new bool[count], new Value?[count]);
         if (isShort)
             LeaveOut(network.Sections, isLeftOut, instead);
+        this.Graph = new GraphBuilder(network.Values.Count - (isShort ? LeftOut(network.Sections) : 0));
         uses[network.Logits.Id] = 1;
         foreach (var value in network.Values)
         {
@@ -57,7 +58,7 @@ public sealed class Rewriter
     public Network Network { get; }
 
     /// <summary>Where passes build.</summary>
-    internal GraphBuilder Graph { get; } = new();
+    internal GraphBuilder Graph { get; }
 
     /// <summary>Rewrites a network by some passes.</summary>
     public static Rewriter Run(Network network, params IReadOnlyList<Pass> passes) => new(network, passes, isShort: false);
@@ -81,6 +82,8 @@ public sealed class Rewriter
             }
         }
     }
+
+    private static int LeftOut(Sections sections) => sections.All.Sum(section => section.Values.Count) - sections.Short.Sum(section => section.Values.Count);
 
     /// <summary>How often a pass found something.</summary>
     public int Applied(Pass pass) => this.applied.TryGetValue(pass, out var count) ? count : 0;
