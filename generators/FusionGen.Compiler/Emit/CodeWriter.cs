@@ -192,28 +192,31 @@ internal sealed class CodeWriter(int depth = 0, char[]? onePiece = null)
         if (start == end)
             return;
         this.isLineEmpty = of[end - 1] == '\n';
-        while (start < end)
+        for (var count = 0; start < end; start += count)
         {
-            if (this.length == this.text.Length)
-                this.NextPiece();
-            var count = Math.Min(end - start, this.text.Length - this.length);
-            Array.Copy(of, start, this.text, this.length, count);
-            this.length += count;
-            start += count;
+            count = this.Take(end - start, out var at);
+            Array.Copy(of, start, this.text, at, count);
         }
     }
 
     private void Copy(string of, int start, int end)
     {
-        while (start < end)
+        for (var count = 0; start < end; start += count)
         {
-            if (this.length == this.text.Length)
-                this.NextPiece();
-            var count = Math.Min(end - start, this.text.Length - this.length);
-            of.CopyTo(start, this.text, this.length, count);
-            this.length += count;
-            start += count;
+            count = this.Take(end - start, out var at);
+            of.CopyTo(start, this.text, at, count);
         }
+    }
+
+    /// <summary>Takes room for so many characters, or for as many as there is.</summary>
+    private int Take(int wanted, out int at)
+    {
+        if (this.length == this.text.Length)
+            this.NextPiece();
+        at = this.length;
+        var count = Math.Min(wanted, this.text.Length - at);
+        this.length += count;
+        return count;
     }
 
     private void NextPiece()

@@ -6,8 +6,8 @@ namespace FusionGen.Compiler.Emit;
 /// <summary>A static program as a class: one call per operation, on memory planned at compile time.</summary>
 internal sealed class StaticCode
 {
-    // Longer ones are not kept for the next program.
-    private const int FirstBodies = 1 << 14, LongestBodies = 1 << 16;
+    // Characters that bodies have room for at first; of a buffer that is kept for the thread's next program, at most.
+    private const int FirstRoom = 1 << 14, MostRoom = 1 << 16;
 
     [ThreadStatic]
     private static char[]? spare;
@@ -28,7 +28,7 @@ internal sealed class StaticCode
         this.isSupernet = isSupernet;
         this.plan = plan;
         this.frozen = plan.Layout.Frozen;
-        this.bodies = new CodeWriter(depth, spare ?? new char[FirstBodies]);
+        this.bodies = new CodeWriter(depth, spare ?? new char[FirstRoom]);
         spare = null;
         this.calls = new StaticCalls(plan, isSupernet, this.bodies);
     }
@@ -63,7 +63,7 @@ internal sealed class StaticCode
             this.WriteStage(code, Stage.Backward, "From the logits' gradient to sums over images.");
             this.WriteStage(code, Stage.Finish, "From sums over images to gradients.");
         }
-        spare = this.bodies.Piece.Length <= LongestBodies ? this.bodies.Piece : null;
+        spare = this.bodies.Piece.Length <= MostRoom ? this.bodies.Piece : null;
     }
 
     /// <summary>Whether a forward pass may start and end between two calls: a supernet's, whose layers are looked at one by one.</summary>
