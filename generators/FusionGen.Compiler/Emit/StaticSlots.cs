@@ -82,12 +82,10 @@ internal sealed class StaticMethod(string name, CodeWriter text, int start, int 
     {
         if (to - from != end - start)
             return false;
-        for (var i = 0; i < to - from; i++)
-        {
-            if (text.Piece[from + i] != text.Piece[start + i])
-                return false;
-        }
-        return true;
+        var (piece, at) = (text.Piece, start);
+        while (at < end && piece[at] == piece[from + at - start])
+            at++;
+        return at == end;
     }
 
     /// <summary>Adds a scope, by the numbers of its slots.</summary>
