@@ -8,13 +8,13 @@ namespace FusionGen.Compiler.Emit;
 /// <param name="onePiece">Where its text goes that stays in one piece, which may grow, for those who look at it again (<see cref="Piece"/>); null for text in pieces.</param>
 internal sealed class CodeWriter(int depth = 0, char[]? onePiece = null)
 {
-    private const int FirstLength = 1 << 10;
-    private const int PieceLength = 1 << 13;
+    // Characters of the first piece; each is twice as long as the one before it, up to the longest.
+    private const int FirstPiece = 1 << 10, LongestPiece = 1 << 13;
     private readonly List<ArraySegment<char>> pieces = [];
     private readonly char[] digits = new char[20];
     private readonly int outer = depth;
     private readonly bool isOnePiece = onePiece is not null;
-    private char[] text = onePiece ?? new char[FirstLength];
+    private char[] text = onePiece ?? new char[FirstPiece];
     private int start;
     private int length;
     private int depth = depth;
@@ -227,7 +227,7 @@ internal sealed class CodeWriter(int depth = 0, char[]? onePiece = null)
             return;
         }
         this.EndPiece();
-        (this.text, this.start, this.length) = (new char[PieceLength], 0, 0);
+        (this.text, this.start, this.length) = (new char[Math.Min(2 * this.text.Length, LongestPiece)], 0, 0);
     }
 
     private void EndPiece()
