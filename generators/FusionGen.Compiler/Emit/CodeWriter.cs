@@ -93,11 +93,7 @@ internal sealed class CodeWriter(int depth = 0, char[]? onePiece = null)
         {
             if (axis > 0)
                 this.Append(", ");
-            var (size, isBatch) = shape[axis];
-            if (size != 1 || !isBatch)
-                this.Append(size);
-            if (isBatch)
-                this.Append('B');
+            this.Append(shape[axis].ToString());
         }
         this.Append(')');
     }
@@ -159,9 +155,6 @@ internal sealed class CodeWriter(int depth = 0, char[]? onePiece = null)
         this.EndPiece();
         return new Code(this.pieces);
     }
-
-    /// <inheritdoc/>
-    public override string ToString() => this.ToCode().ToString();
 
     /// <summary>Text as XML content.</summary>
     public static string Escape(string text) => text.Replace("&", "&amp;").Replace("<", "&lt;").Replace(">", "&gt;").Replace("\r", "").Replace("\n", " ");

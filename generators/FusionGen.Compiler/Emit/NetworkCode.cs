@@ -128,11 +128,11 @@ internal sealed class NetworkCode
     }
 
     /// <summary>Whether parameters lie in the table in the same way.</summary>
-    private static bool AreAtSamePlaces(IReadOnlyList<int> own, IReadOnlyList<int> others)
+    private static bool AreAtSamePlaces(int[] own, int[] others)
     {
-        if (own.Count != others.Count)
+        if (own.Length != others.Length)
             return false;
-        for (var i = 1; i < own.Count; i++)
+        for (var i = 1; i < own.Length; i++)
         {
             if (own[i] - own[0] != others[i] - others[0])
                 return false;
@@ -145,20 +145,9 @@ internal sealed class NetworkCode
         var parameters = this.network.Parameters;
         var scopes = new HashSet<string>(this.network.Sections.All.Select(section => section.Scope).Where(scope => char.IsDigit(scope[scope.Length - 1])), StringComparer.Ordinal);
         // A layer's own, or one alone.
-        var groups = new List<(string Key, List<int> Own)>();
-        var places = new Dictionary<string, int>(StringComparer.Ordinal);
-        var key = "";
-        for (var i = 0; i < parameters.Count; i++)
-        {
-            key = ScopeOf(parameters[i].Name, scopes, key);
-            if (!places.TryGetValue(key, out var place))
-            {
-                places.Add(key, place = groups.Count);
-                groups.Add((key, []));
-            }
-            groups[place].Own.Add(i);
-        }
-        var (types, told) = (new List<(string Scope, List<int> Own, string Name)>(), new HashSet<string>(StringComparer.Ordinal));
+        var last = "";
+        var groups = Enumerable.Range(0, parameters.Count).GroupBy(i => last = ScopeOf(parameters[i].Name, scopes, last)).Select(group => (group.Key, Own: group.ToArray())).ToList();
+        var (types, told) = (new List<(string Scope, int[] Own, string Name)>(), new HashSet<string>(StringComparer.Ordinal));
         foreach (var (group, member) in groups.Zip(Names.Members(groups.Select(group => group.Key)), (group, member) => (group, member)))
         {
             var first = group.Own[0];
@@ -181,12 +170,12 @@ internal sealed class NetworkCode
     }
 
     /// <summary>Whether two layers' parameters are the same but for the layer's name, and lie in the table in the same way.</summary>
-    private bool AreAlike(string scope, List<int> own, string otherScope, List<int> others)
+    private bool AreAlike(string scope, int[] own, string otherScope, int[] others)
     {
         if (!AreAtSamePlaces(own, others))
             return false;
         var table = this.network.Parameters;
-        for (var i = 0; i < own.Count; i++)
+        for (var i = 0; i < own.Length; i++)
         {
             var (a, b) = (table[own[i]], table[others[i]]);
             var length = a.Name.Length - scope.Length;
@@ -200,7 +189,7 @@ internal sealed class NetworkCode
     }
 
     /// <summary>The type of a layer's own parameters, and of those of every layer whose parameters lie in the table in the same way.</summary>
-    private void WriteGroup(CodeWriter code, string type, string scope, List<int> own)
+    private void WriteGroup(CodeWriter code, string type, string scope, int[] own)
     {
         var members = Names.Members(own.Select(index => this.network.Parameters[index].Name.Substring(scope.Length + 1)));
         code.Doc($"Parameters of {scope} and of those like it.");

@@ -102,11 +102,11 @@ public sealed class StaticLayout
         if (this.isShort)
             this.Bind();
         var blocks = this.BlockLifetimes(results);
-        this.samples = In(blocks, Phase.Sample);
+        this.samples = blocks.FindAll(block => block.Phase == Phase.Sample);
         this.SampleElements = Arrange(this.samples);
         this.samples.Sort((a, b) => a.Offset != b.Offset ? a.Offset.CompareTo(b.Offset) : a.First.CompareTo(b.First));
-        this.SharedElements = Arrange(In(blocks, Phase.Shared));
-        this.PartialElements = Append(In(blocks, Phase.Partial));
+        this.SharedElements = Arrange(blocks.FindAll(block => block.Phase == Phase.Shared));
+        this.PartialElements = Append(blocks.FindAll(block => block.Phase == Phase.Partial));
         this.Frozen = plan.IsTraining ? this.Prefix() : null;
     }
 
@@ -416,20 +416,6 @@ public sealed class StaticLayout
             if (block.Touch(first, last))
                 all.Add(block);
         }
-    }
-
-    private static List<StaticBlock> In(List<StaticBlock> blocks, Phase phase)
-    {
-        var count = 0;
-        foreach (var block in blocks)
-            count += block.Phase == phase ? 1 : 0;
-        var found = new List<StaticBlock>(count);
-        foreach (var block in blocks)
-        {
-            if (block.Phase == phase)
-                found.Add(block);
-        }
-        return found;
     }
 
     /// <summary>Largest first; where that leaves more than a tenth in gaps, in the order that leaves the fewest.</summary>
