@@ -43,6 +43,17 @@ public sealed class StaticTests
         Compare((device, type) => compiled.CreateSupernet(device, type), spec, batch);
     }
 
+    /// <summary>Specs that nobody thought of. Their float32 errs by as much as chance has it: what is wrong is wrong by more.</summary>
+    [Test]
+    public void So_is_a_step_of_a_drawn_spec([Range(0, 39)] int seed)
+    {
+        var (spec, policy) = RandomSpecs.Draw(seed);
+        TestContext.Out.WriteLine($"{SpecHash.Canonical(spec)} {string.Join(' ', policy?.Choices ?? default)}");
+        var compiled = CompiledSpec.Compile(spec, policy);
+        Func<Device?, ScalarType, FusionNetwork> create = policy is null ? compiled.CreateSupernet : compiled.CreateModel;
+        CompareAt(supernet => supernet.Temperature = 0.7, (device, type) => Dropping(create(device, type)), spec, (1e-4, 10), 1 + (seed % 11));
+    }
+
     [Test]
     public void So_is_a_models([Values("none", "add", "affine", "concat", "cross-attention", "prefix", "e2vpt", "vapt")] string kind)
     {
@@ -74,7 +85,7 @@ public sealed class StaticTests
                 if (seed > 0)
                     supernet.Draw(SplitMix.For(seed, "draw"));
             },
-            compiled.CreateSupernet, spec, 3, 11);
+            compiled.CreateSupernet, spec, (1e-5, 2), 3, 11);
     }
 
     /// <summary>What an operator without a share anywhere holds is not even read: it may be no number.</summary>
@@ -159,6 +170,18 @@ public sealed class StaticTests
             Compare((device, type) => Dropping(compiled.CreateSupernet(device, type)), spec, 5);
         else
             Compare((device, type) => Dropping(compiled.CreateModel(device, type)), spec, 19);
+    }
+
+    /// <summary>What is dropped of prompts is dropped by image, not by window (METHOD §2.2).</summary>
+    [Test]
+    public void So_is_a_step_with_dropout_in_windows([Values("prefix", "e2vpt")] string kind)
+    {
+        var spec = Specs.TinySwin() with { Prompts = new PromptSpec { Tokens = 5, Dropout = 0.3 } };
+        var policy = new PolicyDocument(spec.Model, SpecHash.Of(spec), spec.Layers.Select(_ => kind).ToEquatableArray());
+        var masks = Networks.Build(spec, policy).Model!.Values.Select(value => value.Op).OfType<DropoutMaskOp>();
+        Assert.That(masks.Select(mask => mask.Shape), Is.EqualTo(new[] { 32, 32, 64, 64 }.Select(width => Shape.Batched(1, 5, width))));
+        var compiled = CompiledSpec.Compile(spec, policy);
+        Compare((device, type) => Dropping(compiled.CreateModel(device, type)), spec, 5);
     }
 
     /// <summary>The backbone's own dropout, where it is tuned itself (as VPT tunes everything), where it is frozen, and with a second stream, which has masks of its own (as SA2VP is trained).</summary>
@@ -461,12 +484,12 @@ public sealed class StaticTests
 
     /// <summary>
     /// Float64 decides: the static engine's error is 1e-5 of the largest entry at most, or no more than twice what the eager modules' own
-    /// float32 errs by where that is more.
+    /// float32 errs by where that is more; or as much as is said.
     /// </summary>
     private static void Compare<TNetwork>(Func<Device?, ScalarType, TNetwork> create, SpecDocument spec, params int[] batches)
-        where TNetwork : FusionNetwork => CompareAt(supernet => supernet.Temperature = 0.7, create, spec, batches);
+        where TNetwork : FusionNetwork => CompareAt(supernet => supernet.Temperature = 0.7, create, spec, (1e-5, 2), batches);
 
-    private static void CompareAt<TNetwork>(Action<Supernet> prepare, Func<Device?, ScalarType, TNetwork> create, SpecDocument spec, params int[] batches)
+    private static void CompareAt<TNetwork>(Action<Supernet> prepare, Func<Device?, ScalarType, TNetwork> create, SpecDocument spec, (double Error, double OfEager) most, params int[] batches)
         where TNetwork : FusionNetwork
     {
         using var exact = create(null, ScalarType.Float64);
@@ -496,7 +519,7 @@ public sealed class StaticTests
                         var scale = name.StartsWith("architecture.", StringComparison.Ordinal)
                             ? [.. truth.Where(other => other.Key.StartsWith("architecture.", StringComparison.Ordinal)).SelectMany(other => other.Value)]
                             : truth[name.Replace("mask.prompts", "mask.segments", StringComparison.Ordinal)];
-                        Assert.That(Error(@static[name], expected, scale), Is.LessThan(Math.Max(1e-5, 2 * Error(eager[name], expected, scale))), $"{name}, {(accelerator is null ? "host" : "device")}");
+                        Assert.That(Error(@static[name], expected, scale), Is.LessThan(Math.Max(most.Error, most.OfEager * Error(eager[name], expected, scale))), $"{name}, {(accelerator is null ? "host" : "device")}");
                     }
                 });
             }
@@ -547,9 +570,9 @@ public sealed class StaticTests
             var wanted = network.Weights.Indices.Concat(network.Alphas.Indices).ToList();
             var logits = network.Forward(given.Images, network.Table);
             var loss = network.Loss(logits, given.Labels);
-            var gradients = autograd.grad([loss], [.. wanted.Select(i => (Tensor)network.Table[i])]);
+            var gradients = Training.Gradients.Of(loss, [.. wanted.Select(i => (Tensor)network.Table[i])]);
             foreach (var (i, gradient) in wanted.Zip(gradients))
-                values.Add(network.Specs[i].Name, Numbers(gradient));
+                values.Add(network.Specs[i].Name, gradient is null ? new double[network.Specs[i].Count] : Numbers(gradient));
             values.Add("loss", Numbers(loss));
             values.Add("logits", Numbers(logits));
         }

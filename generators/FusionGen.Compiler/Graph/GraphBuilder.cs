@@ -201,15 +201,24 @@ public sealed class GraphBuilder(int expected = 0)
     /// <param name="x">(P, d) or (B, P, d).</param>
     /// <param name="site">What is dropped.</param>
     /// <param name="rate">How likely; 0 for never.</param>
-    /// <param name="like">Something of every image, which then has a mask of its own; null for one mask.</param>
+    /// <param name="like">Something of every image, which then has a mask of its own, one for all its windows; null for one mask.</param>
     /// <param name="channels">Whether whole channels of an image are dropped.</param>
     public Value Dropout(Value x, string site, double rate, Value? like, bool channels = false)
     {
         if (rate == 0)
             return x;
         var shape = like is null || x.Shape.IsPerSample ? x.Shape : new Shape(x.Shape.Dims.Prepend(like.Shape[0]).ToEquatableArray());
-        var mask = new DropoutMaskOp(site, rate, channels ? shape.With(1, 1) : shape);
-        return this.Mul(x, this.BroadcastTo(this.Add(mask, like is null ? [] : [like]).Named("kept"), shape));
+        var windows = like is null ? 1 : shape[0].Size;
+        var ofImage = windows == 1 ? shape : shape.With(0, 1);
+        var images = windows == 1 ? like : this.Reshape(like!, ByWindows(like!.Shape.With(0, 1), windows));
+        var mask = new DropoutMaskOp(site, rate, channels ? ofImage.With(1, 1) : ofImage);
+        var kept = this.BroadcastTo(this.Add(mask, images is null ? [] : [images]).Named("kept"), ofImage);
+        if (windows > 1)
+            kept = this.Reshape(this.BroadcastTo(this.Reshape(kept, ByWindows(ofImage, 1)), ByWindows(ofImage, windows)), shape);
+        return this.Mul(x, kept);
+
+        // (B, …) as (B, w, …).
+        static Shape ByWindows(Shape ofImage, int windows) => ofImage.Take(1, [new Dim(windows), .. ofImage.Dims.Skip(1)]);
     }
 
     /// <inheritdoc cref="PatchEmbedOp"/>

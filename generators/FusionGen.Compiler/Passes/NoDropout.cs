@@ -17,5 +17,5 @@ public sealed class NoDropout : Pass
     /// <inheritdoc/>
     internal override Value? Rewrite(Rewriter rewriter, Value value) => value.Op is MulOp && IsMask(value.Inputs[1]) ? value.Inputs[0] : null;
 
-    private static bool IsMask(Value value) => value.Op is DropoutMaskOp || (value.Op is BroadcastToOp && IsMask(value.Inputs[0]));
+    private static bool IsMask(Value value) => value.Op is DropoutMaskOp || (value.Op is BroadcastToOp or ReshapeOp && IsMask(value.Inputs[0]));
 }
