@@ -19,10 +19,24 @@ internal static class RandomSpecs
             var policy = spec.Layers.All(layer => layer.Candidates.Count == 0) || random.Next(2) == 0
                 ? new PolicyDocument(spec.Model, SpecHash.Of(spec), spec.Layers.Select(layer => layer.Candidates.Count == 0 ? "" : Pick(random, layer.Candidates)).ToEquatableArray())
                 : null;
-            if (FusionCompiler.Compile(spec, policy).Problems.All(problem => problem.Kind.Severity != Severity.Error))
+            if (Compiles(spec, policy))
                 return (spec, policy);
         }
     }
+
+    /// <summary>A spec in which there is something to choose. It compiles.</summary>
+    public static SpecDocument DrawSupernet(int seed)
+    {
+        var random = new Random(seed);
+        while (true)
+        {
+            var spec = Draw(random);
+            if (spec.Layers.Any(layer => layer.Candidates.Count > 1) && Compiles(spec, null))
+                return spec;
+        }
+    }
+
+    private static bool Compiles(SpecDocument spec, PolicyDocument? policy) => FusionCompiler.Compile(spec, policy).Problems.All(problem => problem.Kind.Severity != Severity.Error);
 
     private static SpecDocument Draw(Random random)
     {

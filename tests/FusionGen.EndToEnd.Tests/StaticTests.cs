@@ -482,6 +482,44 @@ public sealed class StaticTests
         });
     }
 
+    /// <summary>Some steps of either level of a drawn spec's search move weights and α alike in both engines.</summary>
+    [Test]
+    public void A_drawn_specs_search_moves_alike([Range(0, 15)] int seed)
+    {
+        var spec = RandomSpecs.DrawSupernet(seed);
+        TestContext.Out.WriteLine(SpecHash.Canonical(spec));
+        var order = Enum.GetValues<SearchOrder>()[seed % 4];
+        var compiled = CompiledSpec.Compile(spec, null);
+        double[][] Moved(Engine engine, ScalarType type)
+        {
+            using var network = compiled.CreateSupernet(dtype: type);
+            Randomize(network);
+            (network.Engine, network.Temperature) = (engine, 0.7);
+            var sgd = new OptimizerSettings { Kind = OptimizerKind.Sgd, LearningRate = 0.01 };
+            using var steps = new BilevelSteps(network, network.Plan.Search with { Order = order, Optimizer = sgd, Architecture = sgd });
+            var indices = new[] { network.Weights.Indices, network.Alphas.Indices };
+            double[] Of(IReadOnlyList<int> group) => [.. group.SelectMany(i => network.Table[i].detach().to(ScalarType.Float64).data<double>().ToArray())];
+            var before = indices.Select(Of).ToArray();
+            for (var step = 0; step < 2; step++)
+            {
+                using var scope = NewDisposeScope();
+                network.Dropout = new DropoutStep(seed, step);
+                if (network.Relaxation == Relaxation.Gdas)
+                    network.Draw(SplitMix.For(seed, "draw"));
+                using var train = Batch(spec, 3, type);
+                using var validation = Batch(spec, 5, type);
+                steps.StepWeights(train);
+                steps.StepArchitecture(train, validation);
+            }
+            return [.. indices.Select(Of).Zip(before, (after, start) => after.Zip(start, (a, b) => a - b).ToArray())];
+        }
+        var exact = Moved(Engine.Eager, ScalarType.Float64);
+        var eager = Moved(Engine.Eager, ScalarType.Float32);
+        var @static = Moved(Engine.Static, ScalarType.Float32);
+        for (var level = 0; level < 2; level++)
+            Assert.That(Error(@static[level], exact[level]), Is.LessThan(Math.Max(1e-3, 5 * Error(eager[level], exact[level]))), $"{order}, {(level == 0 ? "weights" : "α")}");
+    }
+
     /// <summary>
     /// Float64 decides: the static engine's error is 1e-5 of the largest entry at most, or no more than twice what the eager modules' own
     /// float32 errs by where that is more; or as much as is said.
