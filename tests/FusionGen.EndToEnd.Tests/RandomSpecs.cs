@@ -1,5 +1,5 @@
-using FusionGen.Compiler.Emit;
 using FusionGen.Compiler;
+using FusionGen.Compiler.Emit;
 using FusionGen.Compiler.Operators;
 using FusionGen.Compiler.Problems;
 using FusionGen.Compiler.Spec;
