@@ -522,11 +522,12 @@ public sealed class StaticTests
 
     /// <summary>
     /// Float64 decides: the static engine's error is 1e-5 of the largest entry at most, or no more than twice what the eager modules' own
-    /// float32 errs by where that is more; or as much as is said.
+    /// float32 errs by where that is more.
     /// </summary>
     private static void Compare<TNetwork>(Func<Device?, ScalarType, TNetwork> create, SpecDocument spec, params int[] batches)
         where TNetwork : FusionNetwork => CompareAt(supernet => supernet.Temperature = 0.7, create, spec, (1e-5, 2), batches);
 
+    /// <summary>Likewise, with bounds of the error and of its ratio to the eager modules' own.</summary>
     private static void CompareAt<TNetwork>(Action<Supernet> prepare, Func<Device?, ScalarType, TNetwork> create, SpecDocument spec, (double Error, double OfEager) most, params int[] batches)
         where TNetwork : FusionNetwork
     {

@@ -52,12 +52,12 @@ public sealed class VertexTests
     {
         // While the search mixes a part of the channels, a vertex is not the model.
         var spec = RandomSpecs.DrawSupernet(seed) with { Budget = new(), Search = new() };
-        Compare(spec, [.. spec.Layers.Select((layer, i) => layer.Candidates.Count == 0 ? -1 : (seed + (i * i)) % layer.Candidates.Count)], passesAreOthers: true);
+        Compare(spec, [.. spec.Layers.Select((layer, i) => (seed + (i * i)) % Math.Max(1, layer.Candidates.Count))], passesAreOthers: true);
     }
 
     private static void Compare(SpecDocument spec, int[] choices, bool passesAreOthers)
     {
-        var names = choices.Select((choice, layer) => choice < 0 ? "" : spec.Layers[layer].Candidates[choice]).ToEquatableArray();
+        var names = choices.Select((choice, layer) => spec.Layers[layer].Candidates.Count == 0 ? "" : spec.Layers[layer].Candidates[choice]).ToEquatableArray();
         var compiled = CompiledSpec.Compile(spec, new PolicyDocument(spec.Model, SpecHash.Of(spec), names));
         using var supernet = compiled.CreateSupernet();
         using var model = compiled.CreateModel();
@@ -65,7 +65,7 @@ public sealed class VertexTests
         model.CopyFrom(supernet);
         using var guard = no_grad();
         using var images = Images(spec);
-        using var vertex = supernet.Vertex([.. choices.Select(choice => Math.Max(choice, 0))]);
+        using var vertex = supernet.Vertex(choices);
         foreach (var engine in Enum.GetValues<Engine>())
         {
             (supernet.Engine, model.Engine) = (engine, engine);

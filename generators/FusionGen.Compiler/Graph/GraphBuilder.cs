@@ -208,11 +208,12 @@ public sealed class GraphBuilder(int expected = 0)
         if (rate == 0)
             return x;
         var shape = like is null || x.Shape.IsPerSample ? x.Shape : new Shape(x.Shape.Dims.Prepend(like.Shape[0]).ToEquatableArray());
-        var windows = like is null ? 1 : shape[0].Size;
-        var ofImage = windows == 1 ? shape : shape.With(0, 1);
-        var images = windows == 1 ? like : this.Reshape(like!, ByWindows(like!.Shape.With(0, 1), windows));
+        var ofImage = like is null ? shape : shape.With(0, 1);
+        var windows = shape[0].Size / ofImage[0].Size;
+        if (windows > 1)
+            like = this.Reshape(like!, ByWindows(like!.Shape.With(0, 1), windows));
         var mask = new DropoutMaskOp(site, rate, channels ? ofImage.With(1, 1) : ofImage);
-        var kept = this.BroadcastTo(this.Add(mask, images is null ? [] : [images]).Named("kept"), ofImage);
+        var kept = this.BroadcastTo(this.Add(mask, like is null ? [] : [like]).Named("kept"), ofImage);
         if (windows > 1)
             kept = this.Reshape(this.BroadcastTo(this.Reshape(kept, ByWindows(ofImage, 1)), ByWindows(ofImage, windows)), shape);
         return this.Mul(x, kept);
